@@ -1,0 +1,381 @@
+"""One batch of messages, decided in memory: loaded states in, outcomes and one save out. No database in here."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from chassis.decision import Applied, Ignored, Instruction, NotYet, Refused, Said, StateConflict
+from chassis.history import link
+from chassis.message import Delivery, Message, Reply, Times
+from chassis.moment import Moment
+from chassis.rows import digest
+from chassis.save import Save
+from chassis.store import Appended, Keyed, Store
+from chassis.touches import Touch, early, unknown
+from contracts.fact import SPECVERSION, Fact
+
+Key = tuple[type, str]
+
+
+@dataclass(slots=True)
+class Slot:
+    """An aggregate as the batch sees it, beside what the database last said of it."""
+
+    value: Any
+    was: int = 0
+    version: int = 0
+    said: int = 0
+    head: bytes = b""
+    encoded: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bug(Exception):  # noqa: N818
+    """A decision raised what no outcome is: its own caller gets a 500, its fact is parked; neighbours are untouched."""
+
+    error: Exception
+
+
+class Unloaded(Exception):  # noqa: N818
+    """A key was met that has not been loaded: the desk loads it and decides again."""
+
+    def __init__(self, keys: Iterable[Key]) -> None:
+        super().__init__()
+        self.keys = tuple(keys)
+
+
+@dataclass(slots=True)
+class Effects:
+    """What the applied decisions add beside their aggregates."""
+
+    appended: dict[type, list[object]] = field(default_factory=lambda: defaultdict(list))
+    outbox: list[tuple[Any, ...]] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    instructions: list[Instruction] = field(default_factory=list)
+    history: list[tuple[Any, ...]] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
+    inbox: list[tuple[Any, ...]] = field(default_factory=list)
+    unparked: list[bytes] = field(default_factory=list)
+    changed: set[Key] = field(default_factory=set)
+
+
+class Batch:
+    """Decides messages in order against `slots`; later ones see earlier ones' result; early ones are decided again
+    until nothing moves."""
+
+    def __init__(
+        self,
+        service: str,
+        stores: Mapping[type, Store],
+        heard: Callable[[str], bool],
+        times: Times,
+        poisoned: frozenset[str] = frozenset(),
+    ) -> None:
+        self.service = service
+        self.stores = stores
+        self.heard = heard
+        self.times = times
+        self.poisoned = poisoned
+        self.slots: dict[Key, Slot | None] = {}
+        self.effects = Effects()
+        self.replies: list[tuple[Message, Reply]] = []
+        self.refused: list[tuple[Message, Exception]] = []
+        self.early: list[tuple[Message, NotYet]] = []
+        self.outcomes: list[tuple[Message, str]] = []
+
+    # --- loading -------------------------------------------------------------------------------------------------
+
+    def wanted(self, messages: Sequence[Message]) -> set[Key]:
+        """Keys that can be named and are not loaded: without `after` at first, with it once the earlier ones are."""
+        keys: set[Key] = set()
+        for message in messages:
+            seen: list[Any] = []
+            for touch in message.handler.touches:
+                try:
+                    named = touch.keys(message.payload, *seen) if touch.after else touch.keys(message.payload)
+                except Exception:  # noqa: BLE001, S112 - the same call fails again while deciding, and is reported there
+                    break
+                keys.update((touch.kind, key) for key in named if (touch.kind, key) not in self.slots)
+                found = [self.slots.get((touch.kind, key)) for key in named]
+                if touch.shape != "new":
+                    values = tuple(slot.value for slot in found if slot)
+                    seen.append(values if touch.shape == "many" else (values[0] if values else None))
+        return keys
+
+    def loaded(self, store: Keyed, keys: Iterable[str], rows: Iterable[Sequence[Any]]) -> None:
+        for key in keys:
+            self.slots.setdefault((store.kind, key), None)
+        width = len(store.codec.fields)
+        for row in rows:
+            value = store.codec.decode(row[:width])
+            version, said, head = row[width:]
+            self.slots[store.kind, store.key_of(value)] = Slot(value, version, version, said, head)
+
+    # --- deciding ------------------------------------------------------------------------------------------------
+
+    def decide(self, messages: Sequence[Message]) -> tuple[list[Message], set[Key]]:
+        """Decide all that can be; return the undecided and the keys that must be loaded for them."""
+        waiting, moved = list(messages), True
+        while waiting and moved:
+            moved, again, wanted = False, [], set[Key]()
+            self.early = []
+            for message in waiting:
+                try:
+                    settled = self._settle(message)
+                except Unloaded as more:
+                    wanted.update(more.keys)
+                    again.append(message)
+                    continue
+                if settled:
+                    moved = True
+                else:
+                    again.append(message)
+            waiting = again
+            if wanted:
+                return waiting, wanted
+        return [], set()
+
+    def _settle(self, message: Message) -> bool:
+        """True once the message has an outcome; False while it is too early."""
+        at = Moment(self.times.now, self.times.system_now, message.seed)
+        try:
+            outcome = message.handler.decide(*self._gather(message, at), message.payload, at)
+            if isinstance(outcome, Applied):
+                self._apply(message, outcome, at)
+            elif isinstance(outcome, Ignored):
+                self._record(message, f"ignored:{outcome.reason}", None)
+            else:
+                raise TypeError(f"{message.source}: a handler returns Applied or Ignored, not {outcome!r}")  # noqa: TRY301
+        except NotYet as early_:
+            self.early.append((message, early_))
+            return False
+        except Unloaded:
+            raise
+        except Refused as refusal:
+            if message.origin == "command":
+                self.refused.append((message, refusal))
+            else:
+                self.refused.append((message, Bug(refusal)))
+        except Already:
+            self._record(message, "ignored:already_there", None)
+        except Exception as error:  # noqa: BLE001 - a bug in one decision concerns its own message alone
+            self.refused.append((message, Bug(error)))
+        return True
+
+    def _gather(self, message: Message, at: Moment) -> list[Any]:
+        seen: list[Any] = []
+        for touch in message.handler.touches:
+            keys = touch.keys(message.payload, *seen) if touch.after else touch.keys(message.payload)
+            if message.is_fact and self.poisoned and any(key_name(touch.kind, key) in self.poisoned for key in keys):
+                raise NotYet("behind_poison")
+            missing = [(touch.kind, key) for key in keys if (touch.kind, key) not in self.slots]
+            if missing:
+                raise Unloaded(missing)
+            values = [slot.value if (slot := self.slots[touch.kind, key]) else None for key in keys]
+            if touch.shape == "new":
+                if any(value is not None for value in values):
+                    raise StateConflict if message.origin == "command" else Already
+                continue
+            if touch.shape == "maybe":
+                seen.append(values[0] if values else None)
+                continue
+            if None in values or (touch.shape == "one" and not values):
+                absent = touch.absent or (early if message.is_fact else unknown)
+                raise absent(str(keys[values.index(None)]) if keys else "", at)
+            seen.append(values[0] if touch.shape == "one" else tuple(values))
+        return seen
+
+    # --- applying ------------------------------------------------------------------------------------------------
+
+    def _apply(self, message: Message, applied: Applied, at: Moment) -> None:
+        # All that can fail comes first: a decision is applied whole or not at all.
+        body = _reply_bytes(message, applied.reply)
+        prepared = [self._prepare(value) for value in applied.changed]
+        by_key = {key[1]: key for key, _ in prepared if key}
+        spoken = [(said, self._speaker(said, by_key)) for said in applied.facts]
+
+        for (key, encoded), value in zip(prepared, applied.changed, strict=True):
+            if key is None:
+                self.effects.appended[type(value)].append(value)
+            else:
+                self._change(message, applied, key, value, encoded)
+        for n, (said, key) in enumerate(spoken):
+            self._say(message, said, key, at.uuid("fact", n))
+        self.effects.instructions.extend(applied.instructions)
+        self._record(message, "applied", body)
+
+    def _prepare(self, value: object) -> tuple[Key | None, tuple[Any, ...]]:
+        store = self.stores[type(value)]
+        if isinstance(store, Appended):
+            return None, ()
+        return (store.kind, store.key_of(value)), store.codec.encode(value)
+
+    def _speaker(self, said: Said, by_key: Mapping[str, Key]) -> Key:
+        if said.about is not None:
+            store = self.stores[type(said.about)]
+            if isinstance(store, Keyed):
+                return store.kind, store.key_of(said.about)
+        key = by_key.get(said.fact.subject)
+        if key is None:
+            raise LookupError(f"{said.fact.type}: no changed aggregate is its subject {said.fact.subject}")
+        return key
+
+    def _change(self, message: Message, applied: Applied, key: Key, value: object, encoded: tuple[Any, ...]) -> None:
+        slot = self.slots.get(key)
+        if slot is None:
+            slot = self.slots[key] = Slot(None)
+        store = self.stores[key[0]]
+        before = None
+        if slot.version:
+            before = digest(slot.encoded if slot.encoded else store.codec.encode(slot.value))
+        slot.value, slot.encoded, slot.version = value, encoded, slot.version + 1
+        row, slot.head = link(
+            kind=store.name,
+            key=key[1],
+            sequence=slot.version,
+            source=message.source,
+            message=message.id,
+            actor=message.actor,
+            on_behalf_of=message.on_behalf_of,
+            reason=applied.reason,
+            request_id=message.correlation,
+            before=before,
+            after=digest(encoded),
+            prev_hash=slot.head,
+        )
+        self.effects.history.append(row)
+        self.effects.changed.add(key)
+
+    def _say(self, message: Message, said: Said, key: Key, fact_id: UUID) -> None:
+        slot = self.slots[key]
+        assert slot is not None  # noqa: S101 - _speaker found it among the changed
+        slot.said += 1
+        fact = said.fact
+        body = envelope_json(
+            fact,
+            fact_id,
+            source=self.service,
+            time=self.times.now,
+            sequence=slot.said,
+            causation=message.id.hex(),
+            correlation=message.correlation,
+            audience=said.audience,
+        )
+        heard = self.heard(fact.type)
+        sent_at = None if heard else self.times.system_now
+        self.effects.outbox.append((fact_id, fact.type, fact.subject, slot.said, body, sent_at))
+        if heard:
+            self.effects.deliveries.append(Delivery(fact_id, fact, message.correlation, body))
+
+    def _record(self, message: Message, outcome: str, reply: bytes | None) -> None:
+        self.effects.inbox.append((message.id, message.source, outcome, message.fingerprint, reply))
+        if message.origin == "parked":
+            self.effects.unparked.append(message.id)
+        if message.answers:
+            self.effects.answered.append(message.answers)
+        self.outcomes.append((message, outcome))
+        self.replies.append((message, Reply(reply or b"null")))
+
+    # --- saving --------------------------------------------------------------------------------------------------
+
+    def save(self, parked: Sequence[tuple[Any, ...]], forgotten: Sequence[bytes]) -> Save:
+        """The whole batch as one statement. `parked` facts are written down; `forgotten` were parked and are known."""
+        save, effects = Save(), self.effects
+        for store in self.stores.values():
+            if isinstance(store, Appended):
+                values = (row for value in effects.appended.get(store.kind, ()) for row in store.rows(value))
+                save.insert(store, [store.codec.encode(row) for row in values])
+                continue
+            names = [f.name for f in store.codec.fields]
+            picked = [names.index(name) for name, _ in store.update_columns[:-3]]
+            updates, inserts = [], []
+            for key in sorted(key for kind, key in effects.changed if kind is store.kind):
+                slot = self.slots[store.kind, key]
+                assert slot is not None and slot.encoded is not None  # noqa: S101, PT018
+                tail = (slot.version, slot.said, slot.head)
+                if slot.was:
+                    updates.append((key, slot.was, *(slot.encoded[n] for n in picked), *tail))
+                else:
+                    inserts.append((*slot.encoded, *tail))
+            save.update(store, updates)
+            save.insert(store, inserts)
+        save.inbox(effects.inbox)
+        save.outbox(effects.outbox)
+        save.instruct([(each.id, each.kind, json.dumps(dict(each.body))) for each in effects.instructions])
+        save.finish(effects.answered)
+        save.park(parked)
+        save.unpark([*effects.unparked, *forgotten])
+        save.history(effects.history)
+        return save
+
+
+class Already(Exception):  # noqa: N818
+    """A fact would make what is already there."""
+
+
+def key_name(kind: type, key: str) -> str:
+    return f"{kind.__name__}:{key}"
+
+
+def touched(message: Message, slots: Mapping[Key, Slot | None]) -> list[str]:
+    """Names of every key a message touches, as far as they can be named: what its waiting hangs on."""
+    names: list[str] = []
+    seen: list[Any] = []
+    for touch in message.handler.touches:
+        try:
+            keys = touch.keys(message.payload, *seen) if touch.after else touch.keys(message.payload)
+        except Exception:  # noqa: BLE001 - an `after` key of something absent
+            break
+        names.extend(key_name(touch.kind, key) for key in keys)
+        if touch.shape != "new":
+            seen.append(_view(touch, [slots.get((touch.kind, key)) for key in keys]))
+    return names
+
+
+def _view(touch: Touch, found: Sequence[Slot | None]) -> Any:
+    values = tuple(slot.value for slot in found if slot)
+    return values if touch.shape == "many" else (values[0] if values else None)
+
+
+def _reply_bytes(message: Message, reply: Any) -> bytes | None:
+    if message.handler.reply is not None:
+        reply = message.handler.reply(reply)
+    if reply is None:
+        return None
+    if isinstance(reply, BaseModel):
+        return reply.model_dump_json().encode()
+    return json.dumps(reply).encode()
+
+
+def envelope_json(
+    fact: Fact,
+    fact_id: UUID,
+    *,
+    source: str,
+    time: datetime,
+    sequence: int,
+    causation: str,
+    correlation: str,
+    audience: tuple[str, ...],
+) -> str:
+    """The fact as CloudEvents 1.0 structured JSON. The data is dumped once, by its own model."""
+    head = {
+        "specversion": SPECVERSION,
+        "id": str(fact_id),
+        "source": f"/services/{source}",
+        "type": fact.type,
+        "subject": fact.subject,
+        "time": time.isoformat(),
+        "datacontenttype": "application/json",
+        "sequence": sequence,
+        "causationid": causation,
+        "correlationid": correlation,
+        "audience": list(audience),
+    }
+    return f'{json.dumps(head)[:-1]}, "data": {fact.model_dump_json()}}}'

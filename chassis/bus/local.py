@@ -1,0 +1,151 @@
+"""The bus inside one process: same outbox, same inbox, facts handed straight to the hearers' desks.
+
+A row is marked sent when every hearer's desk has committed (a parked fact counts as heard), so a crash loses nothing:
+what was not marked is found by the sweep of whichever process runs next.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from chassis import mailbox, metrics
+from chassis.db import Database
+from chassis.desk import OUTAGE, Desk
+from chassis.message import Delivery
+from contracts import catalogue
+from contracts.fact import Envelope
+
+MARK_EVERY_SECONDS = 0.005
+SWEEP_EVERY_SECONDS = 2.0
+LEFTOVER_AFTER_SECONDS = 5.0
+SWEEP_MAX = 500
+
+log = structlog.get_logger("bus")
+
+
+class Hall:
+    """The desks that share this process."""
+
+    def __init__(self) -> None:
+        self.desks: dict[str, Desk] = {}
+
+    def hearers(self, fact_type: str) -> list[Desk]:
+        return [self.desks[name] for name in catalogue.hearers(fact_type) if name in self.desks]
+
+
+class LocalBus:
+    """One producer's way to the desks of its Hall."""
+
+    def __init__(self, hall: Hall, database: Database, *, leftover_after_seconds: float = LEFTOVER_AFTER_SECONDS) -> None:
+        self._hall = hall
+        self._database = database
+        self._leftover_after_seconds = leftover_after_seconds
+        self._sent: list[UUID] = []
+        self._carried: set[UUID] = set()
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._desk: Desk | None = None
+
+    def heard(self, fact_type: str) -> bool:
+        return bool(catalogue.hearers(fact_type))
+
+    def hand_off(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            if delivery.id in self._carried:
+                continue
+            desks = self._hall.hearers(delivery.fact.type)
+            self._carried.add(delivery.id)
+            done = self._countdown(delivery.id, len(desks))
+            heard = [desk.hear(delivery, done) for desk in desks]
+            if not all(heard):
+                self._carried.discard(delivery.id)
+
+    def _countdown(self, fact_id: UUID, hearers: int) -> Callable[[], None]:
+        left = hearers
+
+        def done() -> None:
+            nonlocal left
+            left -= 1
+            if left <= 0:
+                self._sent.append(fact_id)
+                self._wake.set()
+
+        if not hearers:
+            done()
+        return done
+
+    async def start(self, desk: Desk) -> None:
+        self._desk = desk
+        self._hall.desks[desk.service] = desk
+        # Marks are not money: they may be lost in a crash and are then only repeated, so they need not wait for a flush.
+        self._tasks = [
+            asyncio.create_task(self._mark_loop(), name=f"marks:{desk.service}"),
+            asyncio.create_task(self._sweep_loop(), name=f"sweep:{desk.service}"),
+        ]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(*OUTAGE, asyncpg.PostgresError):
+            await self._mark()
+
+    async def quiet(self) -> bool:
+        return not self._sent and not await self._database.pool.fetchval(
+            "SELECT EXISTS (SELECT 1 FROM outbox WHERE sent_at IS NULL)"
+        )
+
+    async def _mark_loop(self) -> None:
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(MARK_EVERY_SECONDS)
+            self._wake.clear()
+            try:
+                await self._mark()
+            except (*OUTAGE, asyncpg.PostgresError) as error:
+                log.warning("marks_delayed", error=type(error).__name__)
+                await asyncio.sleep(1)
+                self._wake.set()
+
+    async def _mark(self) -> None:
+        sent, self._sent = self._sent, []
+        if not sent:
+            return
+        try:
+            async with self._database.pool.acquire() as connection, connection.transaction():
+                await connection.execute("SET LOCAL synchronous_commit = off")
+                await connection.execute(mailbox.MARK_SENT, sent)
+        except BaseException:
+            self._sent.extend(sent)
+            raise
+        self._carried.difference_update(sent)
+
+    async def _sweep_loop(self) -> None:
+        """Leftovers of a crash or of a full desk: at start, then every 2 s, by id lists and never by a cursor."""
+        first = True
+        while True:
+            try:
+                await self.sweep(0 if first else self._leftover_after_seconds)
+                first = False
+            except (*OUTAGE, asyncpg.PostgresError) as error:
+                log.warning("sweep_delayed", error=type(error).__name__)
+            await asyncio.sleep(SWEEP_EVERY_SECONDS)
+
+    async def sweep(self, older_than_seconds: float) -> None:
+        rows = await self._database.pool.fetch(mailbox.LEFT_IN_OUTBOX, older_than_seconds, SWEEP_MAX)
+        if self._desk:
+            metrics.OUTBOX_PENDING.labels(self._desk.service).set(len(rows))
+        self.hand_off([delivery for row in rows if (delivery := read_delivery(row["body"]))])
+
+
+def read_delivery(body: str) -> Delivery | None:
+    """A delivery out of an envelope's JSON; None for a type this build does not know (tolerant reader)."""
+    envelope = Envelope.model_validate_json(body)
+    fact = catalogue.decode(envelope)
+    return Delivery(envelope.id, fact, envelope.correlationid, body) if fact else None
+
+

@@ -1,0 +1,26 @@
+"""Settings every service shares: `BULUO_{SERVICE}_{NAME}_{UNIT}`, files or environment only (decision 0010)."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class DeskSettings(BaseSettings):
+    """What a desk may hold and how long a caller waits."""
+
+    model_config = SettingsConfigDict(env_prefix="BULUO_", frozen=True, extra="ignore")
+
+    desk_batch_max: int = Field(200, ge=1, description="messages in one transaction")
+    desk_commands_max: int = Field(2_000, ge=1, description="waiting commands before the door answers 503")
+    desk_facts_max: int = Field(50_000, ge=1, description="waiting facts before a copy is left to the sweep")
+    desk_answer_seconds: float = Field(5.0, gt=0, description="a command is answered within this, or 503")
+
+
+class ChassisSettings(DeskSettings):
+    """What every process of a deployment must agree on."""
+
+    mode: Literal["sandbox", "production"] = Field("sandbox", description="a property of the deployment, never of a row")
+    database_pool_max: int = Field(6, ge=2, description="connections per service")
+    internal_key: SecretStr = Field(..., description="public half of the gateway's internal signing key (JWK JSON)")
+    timezone: str = Field("Asia/Shanghai", description="windows counted in days end at 24:00 here")
