@@ -20,7 +20,7 @@ from chassis import mailbox, metrics
 from chassis.batch import Batch, Bug, Key, key_name, touched
 from chassis.caller import SYSTEM, Command
 from chassis.decision import NotYet, Refused
-from chassis.message import Delivery, Message, Reply, Times, message_id
+from chassis.message import Delivery, Heard, Message, Reply, Times, message_id
 from chassis.save import Save
 from chassis.settings import DeskSettings
 from chassis.store import Keyed, Store
@@ -142,7 +142,7 @@ class Desk:
                 id=delivery.id.bytes,
                 source=fact.type,
                 origin="parked" if parked else "fact",
-                payload=fact,
+                payload=Heard.of(delivery) if handler.whole else fact,
                 handler=handler,
                 seed=delivery.id.bytes,
                 actor=fact.type.partition(".")[0],

@@ -1,6 +1,7 @@
 """A message on its way through the desk, whoever asks for it: a command, a fact, a deadline, an answer from outside."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,6 +36,21 @@ class Delivery:
     fact: Fact
     correlation: str
     body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A fact beside what its envelope says of it: when it happened, and which parties may see it."""
+
+    id: UUID
+    fact: Fact
+    time: datetime
+    audience: tuple[str, ...]
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> "Heard":
+        head = json.loads(delivery.body)
+        return cls(delivery.id, delivery.fact, datetime.fromisoformat(head["time"]), tuple(head["audience"]))
 
 
 @dataclass(slots=True, eq=False)

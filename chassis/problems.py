@@ -81,6 +81,8 @@ def problem(
         **(extra or {}),
     }
     response_headers = {"content-language": "zh-CN" if language == "zh" else "en", **(headers or {})}
+    if extra and "retry_after_seconds" in extra:
+        response_headers["retry-after"] = str(extra["retry_after_seconds"])
     if status in {429, 503} or code == "not_yet_known":
         response_headers.setdefault("retry-after", RETRY_AFTER_SECONDS[status])
     if status == 401:

@@ -98,11 +98,18 @@ class Handler:
     decide: Callable[..., Any]
     touches: tuple[Touch, ...]
     reply: Callable[[Any], Any] | None = None
+    whole: bool = False
+    """The message is a `Heard`: the fact with its envelope's id, time and audience. Touches read `heard.fact`."""
 
 
 def hear(decide: Callable[..., Any], *touches: Touch) -> Handler:
     """A fact's handler: for every state it answers Applied, Ignored or NotYet; it never refuses."""
     return Handler(decide, touches)
+
+
+def hear_whole(decide: Callable[..., Any], *touches: Touch) -> Handler:
+    """As `hear`, for a handler that must know who may see the fact: its message is a `Heard`."""
+    return Handler(decide, touches, whole=True)
 
 
 def ask(decide: Callable[..., Any], *touches: Touch, reply: Callable[[Any], Any] | None = None) -> Handler:
