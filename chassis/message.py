@@ -50,7 +50,7 @@ class Heard:
     @classmethod
     def of(cls, delivery: Delivery) -> "Heard":
         head = json.loads(delivery.body)
-        return cls(delivery.id, delivery.fact, datetime.fromisoformat(head["time"]), tuple(head["audience"]))
+        return cls(delivery.id, delivery.fact, datetime.fromisoformat(head["time"]), tuple(head.get("audience") or ()))
 
 
 @dataclass(slots=True, eq=False)
