@@ -17,3 +17,5 @@ HTTP_SECONDS = Histogram(
     "buluo_http_request_duration_seconds", "HTTP requests.", ["service", "method", "route", "status"]
 )
 INSTRUCTIONS = Counter("buluo_instructions_total", "Calls to the outside by result.", ["service", "kind", "result"])
+ESCROW_HELD = Gauge("buluo_escrow_held_minor_units", "Money held for orders.", ["currency"])
+LEDGER_IMBALANCE = Gauge("buluo_ledger_imbalance_minor_units", "captured - all it became; always 0.", ["currency"])

@@ -1,5 +1,6 @@
 """A running service, assembled: the table of who hears what, its desk, its workers and its app."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -51,7 +52,7 @@ class Service:
         self.database = database
         self.bus = bus
         self.settings = settings
-        self.verifier = Verifier(name, OKPKey.import_key(settings.internal_key.get_secret_value()))
+        self.verifier = Verifier(name, OKPKey.import_key(json.loads(settings.internal_key.get_secret_value())))
         self.desk = Desk(name, stores=stores, handlers={**self.hears, **self.asked}, bus=bus, settings=settings)
         self.deadlines = Deadlines(deadlines, self.desk, database)
         self.worker = Worker(ports or {}, self.desk, database)

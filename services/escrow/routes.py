@@ -1,0 +1,149 @@
+"""Escrow's operations: parse, then the desk or a read; no rules here."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from fastapi import Query, Request, Response
+
+from chassis import web
+from chassis.caller import Caller
+from chassis.db import Database
+from chassis.decision import NotFound, Unauthenticated
+from chassis.policy import require_person
+from chassis.web import AskOnce, CallerOf, who
+from contracts.ids import OrderId, PaymentId
+from services.escrow import books, store
+from services.escrow.commands import Capture, CreatePayment, RefundAnswered
+from services.escrow.domain import Hold, Payment
+from services.escrow.providers.base import Provider
+from services.escrow.schemas import BooksOut, HoldOut, PaymentIn, PaymentOut
+
+router = web.router()
+PAY_URL_WAIT_SECONDS = 3.0
+Wait = Annotated[float, Query(ge=0, le=10, description="seconds to wait for `until`")]
+
+
+def _database(request: Request) -> Database:
+    database: Database = request.app.state.service.database
+    return database
+
+
+@router.post(
+    "/payments", operation_id="create_payment", status_code=201, response_model=PaymentOut, openapi_extra=who("buyer")
+)
+async def create_payment(body: PaymentIn, ask: AskOnce, request: Request) -> Response:
+    """Pay a checkout. Answers with `pay_url` as soon as the provider has opened the charge (3 s at most)."""
+    answer = await ask(CreatePayment(ask.caller, body.checkout_id, body.provider, body.method), body)
+    payment_id = PaymentOut.model_validate_json(answer.body).id
+
+    async def read() -> PaymentOut:
+        return PaymentOut.of(await _payment(request, payment_id, ask.caller))
+
+    opened = await ask.desk.until(Payment, payment_id, read, lambda seen: seen.pay_url, PAY_URL_WAIT_SECONDS)
+    headers = {name: answer.headers[name] for name in ("idempotent-replayed",) if name in answer.headers}
+    return Response(opened.model_dump_json(), 201, headers, "application/json")
+
+
+@router.get("/payments/{payment_id}", operation_id="get_payment", openapi_extra=who("buyer"))
+async def get_payment(payment_id: PaymentId, caller: CallerOf, request: Request) -> PaymentOut:
+    """A payment of yours."""
+    return PaymentOut.of(await _payment(request, payment_id, caller))
+
+
+async def _payment(request: Request, payment_id: str, caller: Caller) -> Payment:
+    person_id = require_person(caller)
+    row = await store.payment_of_buyer.row(_database(request), payment_id=payment_id, person_id=person_id)
+    if row is None:
+        raise NotFound
+    payment: Payment = store.PAYMENTS.codec.decode(row)
+    return payment
+
+
+@router.get("/holds/{order_id}", operation_id="get_hold", openapi_extra=who("buyer", "seller", "partner"))
+async def get_hold(
+    order_id: OrderId,
+    caller: CallerOf,
+    request: Request,
+    until: Annotated[Literal["held", "released", "refunded"] | None, Query(description="a state to wait for")] = None,
+    wait_seconds: Wait = 0,
+) -> HoldOut:
+    """The money of an order: for its buyer, its seller and its partner. With `until`, waits for that state."""
+    if caller.person_id is None and caller.party_id is None:
+        raise Unauthenticated
+    desk = request.app.state.service.desk
+    passed = _AFTER.get(until or "", frozenset())
+
+    async def read() -> Hold | None:
+        return await _hold(request, order_id, caller)
+
+    hold = await desk.until(
+        Hold, order_id, read, lambda seen: until is None or (seen and seen.state in passed), wait_seconds
+    )
+    if hold is None:
+        raise NotFound
+    entries = await store.entries_of_order.rows(_database(request), order_id=order_id)
+    own = await books.parties_of(_database(request), caller)
+    return HoldOut.of(hold, entries, own)
+
+
+_AFTER = {
+    "held": frozenset({"held", "released", "refunding", "refunded", "void"}),
+    "released": frozenset({"released", "refunding", "refunded", "void"}),
+    "refunded": frozenset({"refunded", "released", "void"}),
+}
+"""Waiting ends when the state is reached, or can no longer be."""
+
+
+async def _hold(request: Request, order_id: str, caller: Caller) -> Hold | None:
+    row = await store.hold_of_party.row(
+        _database(request), order_id=order_id, person_id=caller.person_id, party_id=caller.party_id
+    )
+    if row is None:
+        return None
+    hold: Hold = store.HOLDS.codec.decode(row)
+    return hold
+
+
+@router.get("/escrow/proof", operation_id="get_proof", openapi_extra=who("any_in_sandbox", "ops"))
+async def get_proof(
+    caller: CallerOf,
+    request: Request,
+    by: Annotated[Literal["account"] | None, Query(description="`account` adds the trial balance")] = None,
+    starting_after: Annotated[str, Query(max_length=100, pattern="^[a-z0-9_:]*$")] = "",
+    limit: web.Limit = 100,
+) -> BooksOut:
+    """Escrow proves itself, from postings alone: open to anyone in sandbox mode, else to the platform's operators."""
+    await books.require_reader(_database(request), caller, request.app.state.service.settings.mode)
+    return await books.read(_database(request), by_account=by == "account", after=starting_after, limit=limit)
+
+
+@router.post(
+    "/callbacks/payments/{provider}",
+    operation_id="create_callback",
+    openapi_extra=who("signed"),
+    response_class=Response,
+)
+async def create_callback(provider: Literal["sandbox"], request: Request) -> Response:
+    """A provider's callback: verified on its raw bytes, written down, then acknowledged in the provider's words."""
+    providers: Mapping[str, Provider] = request.app.state.providers
+    port = providers.get(provider)
+    if port is None:
+        raise NotFound
+    body = await request.body()
+    seen = port.read_callback(request.url.path, request.headers, body)
+    if isinstance(seen, Capture):
+        await _write_down(request, seen, seen.transaction_id, _said(seen))
+    elif isinstance(seen, RefundAnswered):
+        await _write_down(request, seen, seen.refund_id, b"succeeded")
+    return Response(port.acknowledgement(), media_type="application/json")
+
+
+async def _write_down(request: Request, command: Any, key: str, body: bytes) -> None:
+    desk = request.app.state.service.desk
+    await desk.ask(command, operation=f"callback {type(command).__name__}", key=key, body=body)
+
+
+def _said(seen: Capture) -> bytes:
+    return f"{seen.payment_id} {seen.amount} {seen.currency}".encode()
+
+
