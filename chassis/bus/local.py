@@ -5,7 +5,7 @@ what was not marked is found by the sweep of whichever process runs next.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from uuid import UUID
 
@@ -28,13 +28,19 @@ log = structlog.get_logger("bus")
 
 
 class Hall:
-    """The desks that share this process."""
+    """The desks that share this process. `expected` are the services that belong here: a fact is carried only once
+    every hearer among them is present, so that none of them misses what was said before it started."""
 
-    def __init__(self) -> None:
+    def __init__(self, expected: Collection[str] = ()) -> None:
         self.desks: dict[str, Desk] = {}
+        self._expected = frozenset(expected)
 
-    def hearers(self, fact_type: str) -> list[Desk]:
-        return [self.desks[name] for name in catalogue.hearers(fact_type) if name in self.desks]
+    def hearers(self, fact_type: str) -> list[Desk] | None:
+        """The desks that must hear this type; None while one of them has not started."""
+        names = catalogue.hearers(fact_type)
+        if any(name in self._expected and name not in self.desks for name in names):
+            return None
+        return [self.desks[name] for name in names if name in self.desks]
 
 
 class LocalBus:
@@ -58,6 +64,8 @@ class LocalBus:
             if delivery.id in self._carried:
                 continue
             desks = self._hall.hearers(delivery.fact.type)
+            if desks is None:
+                continue
             self._carried.add(delivery.id)
             done = self._countdown(delivery.id, len(desks))
             heard = [desk.hear(delivery, done) for desk in desks]
