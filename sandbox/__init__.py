@@ -1,0 +1,1 @@
+"""The sandbox payment provider: the outside world, in a process of its own. Start reading at `app.py`."""
