@@ -1,0 +1,76 @@
+"""The gateway's settings, and what a production deployment may not start with."""
+
+import json
+
+from joserfc.jwk import OKPKey
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from chassis.settings import ChassisSettings
+from gateway.vault import Marks, Vault, key_of
+
+DISTINCT_BYTES_MIN = 12
+"""A random key of 32 bytes has about 30 distinct ones; a placeholder has a few."""
+
+
+class GatewaySettings(BaseSettings):
+    """`BULUO_GATEWAY_...`. Keys have no default: a deployment makes its own."""
+
+    model_config = SettingsConfigDict(env_prefix="BULUO_GATEWAY_", frozen=True, extra="ignore")
+
+    signing_key: SecretStr = Field(..., description="private Ed25519 key (JWK JSON); its public half is BULUO_INTERNAL_KEY")
+    master_key: SecretStr = Field(..., description="32 bytes, base64: wraps the keys of all personal data")
+    master_keys_retired: SecretStr = Field(SecretStr(""), description="former master keys, separated by commas")
+    index_key: SecretStr = Field(..., description="32 bytes, base64: finds a phone number's row; never changes")
+    sandbox_codes: bool = Field(True, description="answer with the one-time code itself; refused in production")
+    code_lifetime_seconds: int = Field(300, ge=30)
+    code_attempts_max: int = Field(5, ge=1)
+    codes_hourly_max: int = Field(20, ge=1, description="one-time codes per phone number and hour")
+    access_lifetime_seconds: int = Field(900, ge=60, le=900)
+    session_lifetime_days: int = Field(30, ge=1)
+    recipient_token_lifetime_seconds: int = Field(86_400, ge=60)
+    recipients_max: int = Field(50, ge=1, description="per person")
+    api_keys_max: int = Field(10, ge=2, description="living keys per party; two let one be replaced")
+    key_cache_seconds: float = Field(5.0, ge=0, description="a deleted API key ends within this")
+    body_max_bytes: int = Field(262_144, ge=1_024)
+    body_seconds: float = Field(15.0, gt=0, description="a request's body has arrived within this, or 408")
+    answer_seconds: float = Field(30.0, gt=0, description="a service answers within this, or 503")
+    clock_patience_seconds: float = Field(60.0, gt=0, description="a step of the sandbox clock settles within this")
+
+    def signer(self) -> OKPKey:
+        return OKPKey.import_key(json.loads(self.signing_key.get_secret_value()))
+
+    def vault(self) -> Vault:
+        retired = [each for each in self.master_keys_retired.get_secret_value().split(",") if each]
+        return Vault(key_of(self.master_key.get_secret_value()), [key_of(each) for each in retired])
+
+    def marks(self) -> Marks:
+        return Marks(key_of(self.index_key.get_secret_value()))
+
+
+class NotFitForProduction(Exception):  # noqa: N818
+    """The deployment says production, and something in it belongs to a sandbox."""
+
+
+def refuse_sandbox_in_production(chassis: ChassisSettings, settings: GatewaySettings, *, delivers_codes: bool) -> None:
+    """Raises NotFitForProduction, naming every fault at once; does nothing in sandbox mode."""
+    if chassis.mode != "production":
+        return
+    faults = []
+    if settings.sandbox_codes:
+        faults.append("BULUO_GATEWAY_SANDBOX_CODES shows one-time codes to whoever asks")
+    if not delivers_codes:
+        faults.append("there is no way to deliver one-time codes")
+    for name in ("master_key", "index_key"):
+        if len(set(key_of(getattr(settings, name).get_secret_value()))) < DISTINCT_BYTES_MIN:
+            faults.append(f"BULUO_GATEWAY_{name.upper()} is a placeholder")
+    if faults:
+        raise NotFitForProduction("; ".join(faults))
+
+
+def require_matching_keys(chassis: ChassisSettings, settings: GatewaySettings) -> None:
+    """ValueError unless the services verify with the public half of what the gateway signs with."""
+    public = settings.signer().as_dict(private=False)
+    known = OKPKey.import_key(json.loads(chassis.internal_key.get_secret_value())).as_dict(private=False)
+    if public["x"] != known["x"]:
+        raise ValueError("BULUO_INTERNAL_KEY is not the public half of BULUO_GATEWAY_SIGNING_KEY")
