@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from functools import cache
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
@@ -24,7 +25,6 @@ from chassis.settings import ChassisSettings
 from contracts.fact import Fact
 from contracts.ids import format_id
 
-ADMIN_URL = os.environ.get("BULUO_TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 KEY = OKPKey.generate_key("Ed25519")
 ISSUER = Issuer(KEY)
 
@@ -44,8 +44,13 @@ def settings(**changes: Any) -> ChassisSettings:
     return ChassisSettings(internal_key=json.dumps(KEY.as_dict(private=False)), **changes)  # type: ignore[arg-type]
 
 
+def admin_url() -> str:
+    """The server of this run: conftest.py has found or started it."""
+    return os.environ["BULUO_TEST_DATABASE_URL"]
+
+
 def url_of(database: str) -> str:
-    return ADMIN_URL.rsplit("/", 1)[0] + f"/{database}"
+    return urlunsplit(urlsplit(admin_url())._replace(path=f"/{database}"))
 
 
 @cache
@@ -59,7 +64,7 @@ async def _template(service: str) -> str:
 
     name = f"buluo_t_{os.getpid()}_{service}"
     if service not in _migrated():
-        admin = await asyncpg.connect(ADMIN_URL)
+        admin = await asyncpg.connect(admin_url())
         await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         await admin.execute(f"CREATE DATABASE {name}")
         await admin.close()
@@ -73,7 +78,7 @@ async def fresh_database(service: str) -> AsyncIterator[str]:
     """The URL of an empty migrated database of this service, dropped afterwards."""
     template = await _template(service)
     name = f"buluo_t_{uuid4().hex[:12]}"
-    admin = await asyncpg.connect(ADMIN_URL)
+    admin = await asyncpg.connect(admin_url())
     try:
         await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         yield url_of(name)
@@ -83,7 +88,7 @@ async def fresh_database(service: str) -> AsyncIterator[str]:
 
 
 async def drop_templates() -> None:
-    admin = await asyncpg.connect(ADMIN_URL)
+    admin = await asyncpg.connect(admin_url())
     for service in _migrated():
         await admin.execute(f"DROP DATABASE IF EXISTS buluo_t_{os.getpid()}_{service} WITH (FORCE)")
     await admin.close()
