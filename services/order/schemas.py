@@ -1,0 +1,460 @@
+"""What the order service's API takes and gives: request and response models, never rows, never facts."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from chassis.web import In, Out
+from contracts.fact import ReasonCode, Token
+from contracts.ids import (
+    ContentId,
+    LineId,
+    MerchantId,
+    OfferId,
+    PartnershipId,
+    ProductId,
+    SellerId,
+    TribeId,
+    VariantId,
+)
+from contracts.money import Bps, Currency, Money, Quantity
+from contracts.terms import Maturity, Role, Share
+from services.order import domain
+from services.order.domain import EscrowState, Line, Order, OrderState, Shipment, Side
+from services.order.goods import DeliveryKind, Offer, OfferState, Product, ProductState, Stock
+from services.order.split import planned
+
+_PRINTABLE = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
+Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=_PRINTABLE)]
+Description = Annotated[str, StringConstraints(max_length=4000, pattern=_PRINTABLE)]
+Tracking = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9-]{4,64}$")]
+Carrier = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]{0,31}$")]
+RecipientToken = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-.]{1,2048}$")]
+Hours = Annotated[int, Field(ge=1, le=720)]
+Pieces = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+# --- products ----------------------------------------------------------------------------------------------------
+
+
+class VariantIn(In):
+    name: Name
+    stock: Pieces = Field(0, description="pieces that are there from the start")
+
+
+class ReturnPolicy(In):
+    """Longer than the law's seven days if you like; `excluded` only for goods that the law lets you exclude."""
+
+    days: int | None = Field(None, ge=7, le=60)
+    excluded: bool = False
+
+
+class ProductIn(In):
+    merchant_id: MerchantId
+    name: Name
+    description: Description = ""
+    variants: Annotated[list[VariantIn], Field(min_length=1, max_length=50)]
+    delivery_kind: DeliveryKind
+    return_policy: ReturnPolicy = ReturnPolicy()
+    ship_by_hours: Hours | None = None
+    state: Literal["draft", "published"] = "draft"
+
+
+class ProductPatch(In):
+    """Members that are missing or null stay as they are."""
+
+    name: Name | None = None
+    description: Description | None = None
+    return_policy: ReturnPolicy | None = None
+    ship_by_hours: Hours | None = None
+    state: ProductState | None = None
+
+
+class StockOut(Out):
+    variant_id: str
+    seller: str
+    available: int
+    reserved: int
+    sold: int
+
+    @classmethod
+    def of(cls, stock: Stock) -> "StockOut":
+        return cls(
+            variant_id=stock.variant_id,
+            seller=stock.seller,
+            available=stock.available,
+            reserved=stock.reserved,
+            sold=stock.sold,
+        )
+
+
+class VariantOut(Out):
+    """`stock` is for the merchant's own people; everybody sees whether there is any."""
+
+    id: str
+    name: str
+    in_stock: bool
+    stock: list[StockOut] | None
+
+
+class ReturnPolicyOut(Out):
+    days: int
+    excluded: bool
+
+
+class ProductOut(Out):
+    id: str
+    merchant_id: str
+    name: str
+    description: str
+    variants: list[VariantOut]
+    delivery_kind: DeliveryKind
+    return_policy: ReturnPolicyOut
+    ship_by_hours: int
+    state: ProductState
+    version: int
+
+    @classmethod
+    def of(cls, known: tuple[Product, Sequence[Stock]]) -> "ProductOut":
+        """As its merchant sees it."""
+        product, stocks = known
+        return cls.seen(product, stocks, {stock.stock_id for stock in stocks})
+
+    @classmethod
+    def seen(cls, product: Product, stocks: Sequence[Stock], own: Iterable[str]) -> "ProductOut":
+        """As somebody sees it to whom the stocks `own` belong."""
+        mine = frozenset(own)
+        variants = [
+            _variant(each.variant_id, each.name, [s for s in stocks if s.variant_id == each.variant_id], mine)
+            for each in product.variants
+        ]
+        return cls(
+            id=product.product_id,
+            merchant_id=product.merchant_id,
+            name=product.name,
+            description=product.description,
+            variants=variants,
+            delivery_kind=product.delivery_kind,
+            return_policy=ReturnPolicyOut(days=product.return_days, excluded=product.returns_excluded),
+            ship_by_hours=product.ship_by_hours,
+            state=product.state,
+            version=product.version,
+        )
+
+
+def _variant(variant_id: str, name: str, stocks: Sequence[Stock], own: frozenset[str]) -> VariantOut:
+    seen = [StockOut.of(stock) for stock in stocks if stock.stock_id in own]
+    return VariantOut(id=variant_id, name=name, in_stock=any(s.available for s in stocks), stock=seen or None)
+
+
+class StockMovementIn(In):
+    variant_id: VariantId
+    seller: SellerId | None = Field(None, description="whose stock; the merchant's own where it is not named")
+    delta: Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
+    reason_code: ReasonCode
+
+
+# --- offers ------------------------------------------------------------------------------------------------------
+
+
+class Price(In):
+    amount: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    currency: Currency
+
+
+class OfferIn(In):
+    product_id: ProductId
+    seller: SellerId
+    partnership_id: PartnershipId | None = None
+    tribe_id: TribeId | None = None
+    price: Price
+    angel_bps: Bps = 0
+
+
+class ShareOut(Out):
+    """One role's share; of the people in it, only those whom the reader may know."""
+
+    role: Role
+    payee: str | None
+    bps: int
+    matures: Maturity
+
+    @classmethod
+    def of(cls, share: Share) -> "ShareOut":
+        return cls(role=share.role, payee=share.payee, bps=share.bps, matures=share.matures)
+
+
+class OfferOut(Out):
+    """`split` is what would be pinned now; `rail_ok` false where the settlement rail would not take it any more."""
+
+    id: str
+    product_id: str
+    merchant_id: str
+    seller: str
+    partnership_id: str | None
+    tribe_id: str | None
+    price: Money
+    angel_bps: int
+    split: list[ShareOut]
+    rail_ok: bool
+    state: OfferState
+    version: int
+
+    @classmethod
+    def of(cls, known: tuple[Offer, Sequence[Share] | None]) -> "OfferOut":
+        offer, shares = known
+        return cls(
+            id=offer.offer_id,
+            product_id=offer.product_id,
+            merchant_id=offer.merchant_id,
+            seller=offer.seller,
+            partnership_id=offer.partnership_id,
+            tribe_id=offer.tribe_id,
+            price=Money(amount=offer.price, currency=offer.currency),
+            angel_bps=offer.angel_bps,
+            split=[ShareOut.of(share) for share in shares or ()],
+            rail_ok=shares is not None,
+            state=offer.state,
+            version=offer.version,
+        )
+
+
+# --- checkouts and orders ----------------------------------------------------------------------------------------
+
+
+class CheckoutLineIn(In):
+    offer_id: OfferId
+    quantity: Quantity
+    variant_id: VariantId | None = Field(None, description="needed where the product has several")
+
+
+class CheckoutIn(In):
+    """`expected_total` is what you were shown: if it costs something else by now, nothing is placed."""
+
+    lines: Annotated[list[CheckoutLineIn], Field(min_length=1, max_length=50)]
+    recipient_token: RecipientToken | None = Field(None, description="needed unless everything is virtual")
+    touch_token: Token | None = None
+    content_id: ContentId | None = None
+    expected_total: Money
+
+
+class PlacedOut(Out):
+    id: str
+    seller: str
+    state: OrderState
+    amount: Money
+
+
+class CheckoutOut(Out):
+    checkout_id: str
+    amount: Money
+    pay_by: datetime
+    orders: list[PlacedOut]
+
+    @classmethod
+    def of(cls, known: tuple[domain.Checkout, Sequence[Order]]) -> "CheckoutOut":
+        checkout, orders = known
+        return cls(
+            checkout_id=checkout.checkout_id,
+            amount=Money(amount=checkout.amount, currency=checkout.currency),
+            pay_by=checkout.pay_by,
+            orders=[
+                PlacedOut(id=each.order_id, seller=each.seller, state=each.state, amount=_money(each, each.amount))
+                for each in orders
+            ],
+        )
+
+
+class OrderMoveIn(In):
+    reason_code: ReasonCode | None = Field(None, description="a seller who cancels says why")
+
+
+class LineOut(Out):
+    id: str
+    offer_id: str
+    product_id: str
+    variant_id: str
+    name: str
+    quantity: int
+    price: Money
+    amount: Money
+
+
+class PlannedShareOut(ShareOut):
+    amount: Money
+
+
+class LineTermsOut(Out):
+    line_id: str
+    shares: list[PlannedShareOut]
+
+
+class StepOut(Out):
+    state: OrderState
+    at: datetime
+    by: Literal["buyer", "seller", "deadline", "escrow"]
+
+
+class DeadlinesOut(Out):
+    """What happens by itself, and when; null while its time does not run."""
+
+    pay_by: datetime
+    expire_at: datetime
+    ship_by: datetime | None
+    confirm_by: datetime | None
+    return_until: datetime | None
+
+
+class ShipmentOut(Out):
+    id: str
+    order_id: str
+    carrier: str | None
+    tracking: str | None
+    shipped_at: datetime
+    delivered_at: datetime | None
+    version: int
+
+    @classmethod
+    def of(cls, shipment: Shipment) -> "ShipmentOut":
+        return cls(
+            id=shipment.shipment_id,
+            order_id=shipment.order_id,
+            carrier=shipment.carrier,
+            tracking=shipment.tracking,
+            shipped_at=shipment.shipped_at,
+            delivered_at=shipment.delivered_at,
+            version=shipment.version,
+        )
+
+
+class ActionOut(Out):
+    """A move that you can make, as whom, and until when."""
+
+    move: str
+    by: Side
+    until: datetime | None
+
+
+class OrderOut(Out):
+    """An order as one reader sees it: a buyer sees the roles that share in it, not who they are."""
+
+    id: str
+    checkout_id: str
+    buyer: str | None
+    seller: str
+    merchant_id: str
+    partner_id: str | None
+    partnership_id: str | None
+    tribe_id: str | None
+    content_id: str | None
+    state: OrderState
+    escrow_state: EscrowState
+    delivery_kind: DeliveryKind
+    recipient_id: str | None
+    region_code: str | None
+    amount: Money
+    refunded: Money
+    lines: list[LineOut]
+    terms: list[LineTermsOut]
+    timeline: list[StepOut]
+    shipments: list[ShipmentOut]
+    deadlines: DeadlinesOut
+    placed_at: datetime
+    paid_at: datetime | None
+    shipped_at: datetime | None
+    received_at: datetime | None
+    confirmed_by: str | None
+    completed_at: datetime | None
+    reason_code: str | None
+    next_actions: list[ActionOut]
+
+    @classmethod
+    def of(cls, view: tuple[Order, Sequence[Shipment], frozenset[Side]]) -> "OrderOut":
+        order, shipments, sides = view
+        return cls.model_validate(
+            {
+                **_plain(order),
+                "id": order.order_id,
+                "buyer": order.buyer if "buyer" in sides else None,
+                "escrow_state": order.escrow_state,
+                "amount": _money(order, order.amount),
+                "refunded": _money(order, order.refunded_amount),
+                "lines": [_line(order, line) for line in order.lines],
+                "terms": _terms(order, sides),
+                "timeline": [StepOut(state=step.state, at=step.at, by=step.by) for step in order.timeline],
+                "shipments": [ShipmentOut.of(each) for each in shipments],
+                "deadlines": {name: getattr(order, name) for name in DeadlinesOut.model_fields},
+                "next_actions": [
+                    ActionOut(move=move, by=by, until=until) for move, by, until in domain.actions(order, sides)
+                ],
+            }
+        )
+
+
+_PLAIN = tuple(name for name in OrderOut.model_fields if name in Order.__dataclass_fields__)
+
+
+def _plain(order: Order) -> Mapping[str, Any]:
+    return {name: getattr(order, name) for name in _PLAIN}
+
+
+def _money(order: Order, amount: int) -> Money:
+    return Money(amount=amount, currency=order.currency)
+
+
+def _line(order: Order, line: Line) -> LineOut:
+    return LineOut(
+        id=line.line_id,
+        offer_id=line.offer_id,
+        product_id=line.product_id,
+        variant_id=line.variant_id,
+        name=line.name,
+        quantity=line.quantity,
+        price=_money(order, line.price),
+        amount=_money(order, line.amount),
+    )
+
+
+def _terms(order: Order, sides: frozenset[Side]) -> list[LineTermsOut]:
+    """The planned split of each line. Who is paid is the business of those who are: a buyer sees the roles."""
+    amounts = {line.line_id: line.amount for line in order.lines}
+    known = bool(sides - {"buyer"})
+    return [
+        LineTermsOut(
+            line_id=terms.line_id,
+            shares=[
+                PlannedShareOut(
+                    role=share.role,
+                    payee=share.payee if known or share.role in {"seller", "platform"} else None,
+                    bps=share.bps,
+                    matures=share.matures,
+                    amount=_money(order, amount),
+                )
+                for share, amount in zip(terms.shares, planned(amounts[terms.line_id], terms.shares), strict=True)
+            ],
+        )
+        for terms in order.terms.lines
+    ]
+
+
+class ParcelLineIn(In):
+    line_id: LineId
+    quantity: Quantity
+
+
+class ShipmentIn(In):
+    """Without `lines`, the whole order; for now one parcel carries it."""
+
+    lines: Annotated[list[ParcelLineIn], Field(min_length=1, max_length=50)] | None = None
+    carrier: Carrier | None = Field(None, description="needed for express")
+    tracking: Tracking | None = None
+
+
+class TrackingIn(In):
+    tracking: Tracking
+
+
+class DeliveredIn(In):
+    delivered: Literal[True]
