@@ -1,0 +1,1 @@
+"""Merchants, partners and what they agree on."""
