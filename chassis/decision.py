@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from contracts.fact import Fact
+
+To = TypeVar("To", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class MoveRefused(StateConflict):
         super().__init__({"state": state, "move": move}, {"state": state, "next_actions": list(next_actions)})
 
 
-def find_move(moves: Mapping[tuple[str, str], str], state: str, move: str) -> str:
+def find_move(moves: Mapping[tuple[str, str], To], state: str, move: str) -> To:
     """The state that `move` leads to; MoveRefused, with what is possible instead, if the table does not list it."""
     to = moves.get((state, move))
     if to is None:
