@@ -1,0 +1,1 @@
+"""Tests that read the source itself. Every check is a pure function of (path, source), so a test can plant a fault."""
