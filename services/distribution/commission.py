@@ -52,7 +52,8 @@ class Commission:
 
     @property
     def reversed(self) -> int:
-        return self.planned - self.kept
+        """What was taken from it; allotting what is left of a line can also round it up by one unit."""
+        return max(0, self.planned - self.kept)
 
 
 def hold(commission: Commission) -> Commission:
@@ -80,10 +81,16 @@ def refund(commission: Commission, *, from_hold: int, from_leg: int, complete: b
 
 
 def _settle(commission: Commission) -> Commission:
-    """What is kept, computed anew from all that is known; a commission of which nothing is left is reversed."""
+    """What is kept, computed anew from all that is known; a commission that nothing can come back to is reversed."""
     settled = replace(commission, kept=_kept(commission))
-    gone = settled.undone or (settled.planned > 0 and settled.kept == 0)
-    return _move(settled, "reverse") if gone and settled.state != "reversed" else settled
+    return _move(settled, "reverse") if _gone(settled) and settled.state != "reversed" else settled
+
+
+def _gone(commission: Commission) -> bool:
+    """Not `kept == 0`: a part that rounds to nothing may round to a unit again, but money that left stays away."""
+    if commission.undone or commission.refunded >= commission.line_amount:
+        return True
+    return commission.released is not None and commission.returned >= commission.released
 
 
 def _kept(commission: Commission) -> int:

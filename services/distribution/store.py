@@ -86,7 +86,7 @@ _EARNED = Query(
         func.count(_commission.order_id.distinct()).filter(_commission.held).label("orders"),
         _sum(_commission.kept, _commission.state == "pending").label("pending"),
         _sum(_commission.kept, _commission.state == "maturing").label("maturing"),
-        _sum(_commission.planned - _commission.kept, _commission.held).label("reversed"),
+        _sum(func.greatest(_commission.planned - _commission.kept, 0), _commission.held).label("reversed"),
     ).where(_own)
 )
 
