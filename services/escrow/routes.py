@@ -20,7 +20,7 @@ from services.escrow.schemas import BooksOut, HoldOut, PaymentIn, PaymentOut
 
 router = web.router()
 PAY_URL_WAIT_SECONDS = 3.0
-Wait = Annotated[float, Query(ge=0, le=10, description="seconds to wait for `until`")]
+WAIT_SECONDS = 10.0
 
 
 def _database(request: Request) -> Database:
@@ -64,21 +64,21 @@ async def get_hold(
     order_id: OrderId,
     caller: CallerOf,
     request: Request,
-    until: Annotated[Literal["held", "released", "refunded"] | None, Query(description="a state to wait for")] = None,
-    wait_seconds: Wait = 0,
+    wait: Annotated[Literal["held", "released", "refunded"] | None, Query(description="answer once it is so")] = None,
 ) -> HoldOut:
-    """The money of an order: for its buyer, its seller and its partner. With `until`, waits for that state."""
+    """The money of an order: for its buyer, its seller and its partner. With `wait`, as soon as it is so or can no
+    longer be, after 10 s at the latest."""
     if caller.person_id is None and caller.party_id is None:
         raise Unauthenticated
-    desk = request.app.state.service.desk
-    passed = _AFTER.get(until or "", frozenset())
 
     async def read() -> Hold | None:
         return await _hold(request, order_id, caller)
 
-    hold = await desk.until(
-        Hold, order_id, read, lambda seen: until is None or (seen and seen.state in passed), wait_seconds
-    )
+    hold = await read()
+    if wait is not None:
+        over = _OVER[wait]
+        desk = request.app.state.service.desk
+        hold = await desk.until(Hold, order_id, read, lambda seen: seen and seen.state in over, WAIT_SECONDS)
     if hold is None:
         raise NotFound
     entries = await store.entries_of_order.rows(_database(request), order_id=order_id)
@@ -86,7 +86,7 @@ async def get_hold(
     return HoldOut.of(hold, entries, own)
 
 
-_AFTER = {
+_OVER = {
     "held": frozenset({"held", "released", "refunding", "refunded", "void"}),
     "released": frozenset({"released", "refunding", "refunded", "void"}),
     "refunded": frozenset({"refunded", "released", "void"}),
