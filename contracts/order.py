@@ -147,7 +147,12 @@ class OrderDelivered(Fact):
 
 
 class DeliveryConfirmed(Fact):
-    """The buyer has the goods. Money may move now, and only now."""
+    """The buyer has the goods. Money may move now, and only now.
+
+    `net_amount` is what of the order is confirmed: its amount without the lines cancelled before. Facts may overtake
+    each other, and while escrow holds more than this, a cancelled line is still on its way and must go back first.
+    None where the producer does not say.
+    """
 
     type: ClassVar[str] = "order.delivery_confirmed.v1"
     subject_field: ClassVar[str] = "order_id"
@@ -156,6 +161,7 @@ class DeliveryConfirmed(Fact):
     confirmed_by: Literal["buyer", "pickup_code", "deadline", "ruling"]
     confirmed_at: At
     return_until: At
+    net_amount: Money | None = None
 
 
 class OrderCompleted(Fact):

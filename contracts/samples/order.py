@@ -143,7 +143,11 @@ SAMPLES: tuple[Fact, ...] = (
     ),
     OrderDelivered(order_id=ORDER, at=moment(days=2), evidence="carrier"),
     DeliveryConfirmed(
-        order_id=ORDER, confirmed_by="buyer", confirmed_at=moment(days=3), return_until=moment(days=10, hours=14)
+        order_id=ORDER,
+        confirmed_by="buyer",
+        confirmed_at=moment(days=3),
+        return_until=moment(days=10, hours=14),
+        net_amount=yuan(4790),
     ),
     OrderCompleted(
         order_id=ORDER,
