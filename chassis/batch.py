@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from chassis.touches import Touch, early, unknown
 from contracts.fact import SPECVERSION, Fact
 
 Key = tuple[type, str]
+PERFORMED_WITHIN_SECONDS = 10
 
 
 @dataclass(slots=True)
@@ -307,12 +308,18 @@ class Batch:
             save.insert(store, inserts)
         save.inbox(effects.inbox)
         save.outbox(effects.outbox)
-        save.instruct([(each.id, each.kind, json.dumps(dict(each.body))) for each in effects.instructions])
+        save.instruct([self._instruction_row(each) for each in effects.instructions])
         save.finish(effects.answered)
         save.park(parked)
         save.unpark([*effects.unparked, *forgotten])
         save.history(effects.history)
         return save
+
+
+    def _instruction_row(self, each: Instruction) -> tuple[Any, ...]:
+        """The sweep looks at it when its time has come; for one performed at once, when that must have failed."""
+        next_at = self.times.system_now + timedelta(seconds=each.after_seconds or PERFORMED_WITHIN_SECONDS)
+        return (each.id, each.kind, json.dumps(dict(each.body)), next_at)
 
 
 class Already(Exception):  # noqa: N818

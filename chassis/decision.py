@@ -11,11 +11,15 @@ To = TypeVar("To", bound=str)
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """A call to the outside that the desk writes down and a worker performs: `id` is its number for ever."""
+    """A call to the outside that the desk writes down and a worker performs: `id` is its number for ever.
+
+    It is performed at once after the commit, or `after_seconds` where something must not be tried again too soon.
+    """
 
     id: str
     kind: str
     body: Mapping[str, Any]
+    after_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

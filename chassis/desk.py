@@ -391,8 +391,8 @@ class Desk:
         batch = decided.batch
         if batch.effects.deliveries:
             self.bus.hand_off(batch.effects.deliveries)
-        if batch.effects.instructions:
-            self.instruct(batch.effects.instructions)
+        if at_once := [each for each in batch.effects.instructions if not each.after_seconds]:
+            self.instruct(at_once)
         for message, reply in batch.replies:
             message.reply(reply)
         for message, row in decided.known:

@@ -130,7 +130,7 @@ FUNCTIONS = (
     END $$
     """,
     """
-    CREATE TRIGGER history_append_only BEFORE UPDATE OR DELETE ON history
+    CREATE TRIGGER history_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON history
         FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
     """,
 )
@@ -161,7 +161,7 @@ PARKED = (
     ("reason", "text"),
     ("poison", "boolean"),
 )
-INSTRUCTIONS = (("id", "text"), ("kind", "text"), ("body", "jsonb"))
+INSTRUCTIONS = (("id", "text"), ("kind", "text"), ("body", "jsonb"), ("next_at", "timestamptz"))
 HISTORY = (
     ("kind", "text"),
     ("key", "text"),

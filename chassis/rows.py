@@ -66,6 +66,8 @@ def fields_of(kind: type) -> tuple[Field, ...]:
         plain = _PLAIN.get(inside) if isinstance(inside, type) else None
         if plain:
             found.append(Field(each.name, plain[1], nullable, plain[0](), None))
+        elif get_origin(inside) is dict:
+            raise TypeError(f"{kind.__name__}.{each.name}: jsonb reorders a dict's keys; use a tuple of parts")
         else:
             found.append(Field(each.name, "jsonb", nullable, JSONB(), TypeAdapter(inside)))
     return tuple(found)

@@ -26,7 +26,8 @@ class Service:
     """What `build()` of every service returns. `async with service` opens the database and starts the loops.
 
     hears: fact -> handler, equal to this service's row of the catalogue (a test holds it). asked: command -> handler,
-    for commands, deadlines and answers of instructions alike. ports: instruction kind -> who performs it.
+    for commands, deadlines and answers of instructions alike. ports: instruction kind -> who performs it; `closing`
+    is what their clients must do at the end.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Service:
         ports: Mapping[str, Port] | None = None,
         measure: Callable[[Database], Awaitable[None]] | None = None,
         state: Mapping[str, Any] | None = None,
+        closing: Sequence[Callable[[], Awaitable[object]]] = (),
     ) -> None:
         self.name = name
         self.stores = tuple(stores)
@@ -58,6 +60,7 @@ class Service:
         self.worker = Worker(ports or {}, self.desk, database)
         self.parked = ParkedSweep(self.desk, database)
         self._measure = measure
+        self._closing = tuple(closing)
         self.api: FastAPI
         self.app = web.create_app(self, router)
         for key, value in (state or {}).items():
@@ -77,6 +80,8 @@ class Service:
         await self.deadlines.stop()
         await self.parked.stop()
         await self.worker.stop()
+        for close in self._closing:
+            await close()
         await self.desk.stop()
         await self.bus.stop()
         await self.database.close()
