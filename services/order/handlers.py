@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from chassis.caller import Caller
 from chassis.decision import Applied, Ignored, InvalidRequest, NotYet, Said, VersionStale, WrongRole, say
@@ -34,7 +34,7 @@ from services.order.commands import (
     SetTracking,
     Ship,
 )
-from services.order.domain import By, Checkout, Order, Relation, Shipment, Side
+from services.order.domain import Checkout, Order, Relation, Shipment, Side
 from services.order.goods import Stock
 from services.order.placing import move_goods
 from services.order.refusals import TrackingFinal
@@ -85,7 +85,7 @@ def require_side(
 
 def cancel(
     order: Order,
-    checkout: Checkout,
+    _checkout: Checkout,
     siblings: tuple[Order, ...],
     stocks: tuple[Stock, ...],
     shipments: tuple[Shipment, ...],
@@ -96,8 +96,8 @@ def cancel(
 ) -> Applied:
     """Before shipping, buyer and seller can cancel; an unpaid order takes its checkout with it. A seller says why."""
     found = sides(order, command.caller, seller, partner)
-    by: By = "buyer" if "buyer" in found else "seller"
-    require_side(by, order, command.caller, seller, partner, at)  # type: ignore[arg-type]  # a buyer or a seller
+    by: Literal["buyer", "seller"] = "buyer" if "buyer" in found else "seller"
+    require_side(by, order, command.caller, seller, partner, at)
     if by == "seller" and command.reason_code is None:
         raise InvalidRequest.at("/reason_code", "a seller who breaks a promise says why")
     domain.in_time(order, "cancel", at.now)
@@ -145,7 +145,7 @@ def _cancelled(order: Order, at: datetime) -> Said:
     fact = OrderCancelled(
         order_id=order.order_id,
         checkout_id=order.checkout_id,
-        by=order.ended_by,  # type: ignore[arg-type]  # set by domain.cancelled
+        by=order.ended_by,  # set by domain.cancelled
         reason_code=order.reason_code or "",
         at=at,
     )

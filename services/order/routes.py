@@ -119,7 +119,7 @@ async def list_product(
         limit=limit + 1,
         **_reader(caller),
     )
-    products = [store.PRODUCTS.codec.decode(row) for row in rows]
+    products = [store.PRODUCTS.codec.decode(tuple(row)) for row in rows]
     seen = await _with_stocks(request, caller, products)
     return page(seen, limit, lambda each: each)
 
@@ -130,7 +130,7 @@ async def get_product(product_id: ProductId, request: Request, response: Respons
     row = await store.one_product.row(_database(request), product_id=product_id, **_reader(caller))
     if row is None:
         raise NotFound
-    product: Product = store.PRODUCTS.codec.decode(row)
+    product: Product = store.PRODUCTS.codec.decode(tuple(row))
     response.headers["etag"] = web.etag_of(product.version)
     return (await _with_stocks(request, caller, [product]))[0]
 
@@ -300,7 +300,7 @@ async def list_order(
         rows = await store.orders_of_buyer.rows(_database(request), person_id=require_person(caller), **filters)
     else:
         rows = await store.orders_of_seller.rows(_database(request), **_reader(caller), **filters)
-    orders: list[Order] = [store.ORDERS.codec.decode(row) for row in rows]
+    orders: list[Order] = [store.ORDERS.codec.decode(tuple(row)) for row in rows]
     views = await _views(request, caller, orders, as_)
     return page(views, limit, OrderOut.of)
 
@@ -353,7 +353,7 @@ async def _shipments(request: Request, orders: Sequence[Order]) -> list[Shipment
     if not ids:
         return []
     rows = await _database(request).pool.fetch(store.shipments_of_orders, ids)
-    return [store.SHIPMENTS.codec.decode(row) for row in rows]
+    return [store.SHIPMENTS.codec.decode(tuple(row)) for row in rows]
 
 
 # --- shipments ---------------------------------------------------------------------------------------------------

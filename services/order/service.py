@@ -41,8 +41,8 @@ SHIPMENTS = many(Shipment, lambda _, order, *__: order.shipment_ids, after=True)
 PARCEL = (
     one(Shipment, "shipment_id"),
     one(Order, lambda _, shipment: shipment.order_id, after=True),
-    caller_grant(lambda _, shipment, order: order.seller),
-    caller_grant(lambda _, shipment, order, seller: order.partner_id),
+    caller_grant(lambda _, _shipment, order: order.seller),
+    caller_grant(lambda _, _shipment, order, _seller: order.partner_id),
 )
 
 MERCHANT = maybe(Merchant, "merchant_id")
@@ -81,14 +81,14 @@ def _of_sellers(rules: Rules) -> dict[type[Command], Handler]:
             listing.update_product,
             one(Product, "product_id"),
             many(Stock, lambda _, product: tuple(each.variant_id for each in product.variants), after=True),
-            caller_grant(lambda _, product, stocks: product.merchant_id),
+            caller_grant(lambda _, product, _stocks: product.merchant_id),
             reply=ProductOut.of,
         ),
         commands.MoveStock: ask(
             listing.move_stock,
             one(Stock, "variant_id"),
             maybe(Stock, lambda c, own: stock_key(own.variant_id, c.seller or own.seller, own.seller), after=True),
-            caller_grant(lambda c, own, stock: c.seller or own.seller),
+            caller_grant(lambda c, own, _stock: c.seller or own.seller),
             reply=StockOut.of,
         ),
         commands.PublishOffer: ask(
@@ -121,10 +121,10 @@ def _of_orders(rules: Rules) -> dict[type[Command], Handler]:
             handlers.cancel,
             ORDER,
             one(Checkout, lambda _, order: order.checkout_id, after=True),
-            many(Order, lambda _, order, checkout: checkout.order_ids, after=True),
+            many(Order, lambda _, _order, checkout: checkout.order_ids, after=True),
             many(
                 Stock,
-                lambda _, order, checkout, orders: tuple(
+                lambda _, _order, _checkout, orders: tuple(
                     dict.fromkeys(line.stock_id for each in orders for line in each.lines)
                 ),
                 after=True,

@@ -1,6 +1,8 @@
 """The order service's tables and its reads. The save and the load of aggregates are generated from STORES."""
 
-from sqlalchemy import Index, Integer, MetaData, Text, bindparam, or_, select
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Index, Integer, MetaData, Text, bindparam, or_, select
 
 from chassis import clock, grants, mailbox
 from chassis.db import Query, Window
@@ -27,7 +29,8 @@ STOCKS = Keyed(
 OFFERS = Keyed(
     Offer, "offers", "offer_id", METADATA,
     pinned=(
-        "product_id", "merchant_id", "seller", "partnership_id", "partner_id", "tribe_id", "price", "currency", "angel_bps"
+        "product_id", "merchant_id", "seller", "partnership_id", "partner_id", "tribe_id", "price", "currency",
+        "angel_bps",
     ),
     indexes=(("product_id",), ("seller",)), checks=("price > 0", "angel_bps BETWEEN 0 AND 10000"),
 )  # fmt: skip
@@ -69,17 +72,17 @@ _PERSON, _PARTY = bindparam("person_id", type_=Text), bindparam("party_id", type
 _OWN = select(_GRANT.party_id).where(_GRANT.person_id == _PERSON, _GRANT.role.is_not(None))
 
 
-def _given(column, name):  # type: ignore[no-untyped-def]  # SQLAlchemy's column expressions are generic in the extreme
+def _given(column: Column[Any], name: str) -> ColumnElement[bool]:
     """A filter that lets everything through where its parameter is null."""
     value = bindparam(name, type_=Text)
     return or_(value.is_(None), column == value)
 
 
-def _columns(store: Keyed) -> list:  # type: ignore[type-arg]
+def _columns(store: Keyed) -> list[Column[Any]]:
     return [store.table.c[each.name] for each in store.codec.fields]
 
 
-def _newest(column):  # type: ignore[no-untyped-def]
+def _newest(column: Column[Any]) -> ColumnElement[bool]:
     """Keyset paging: newest first, after the id the reader has."""
     after = bindparam("after", type_=Text)
     return or_(after.is_(None), column < after)

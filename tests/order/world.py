@@ -1,7 +1,7 @@
 """The people and things of the order tests: a merchant with staff, a buyer, and what they do, through the API."""
 
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
