@@ -95,7 +95,7 @@ def find_by_token(store: Store, token: str) -> Charge:
 
 
 def _found(store: Store, column: Literal["out_no", "token"], value: str) -> Charge:
-    row = store.one(f"select {COLUMNS} from charges where {column} = ?", value)  # noqa: S608
+    row = store.one(f"select {COLUMNS} from charges where {column} = ?", value)
     if row is None:
         raise Refused(404, "charge_unknown", "There is no such charge.")
     return Charge(**dict(row))

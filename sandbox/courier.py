@@ -83,8 +83,8 @@ class Courier:
         except (httpx.HTTPError, TimeoutError):
             return False
         except Exception:
-            # A receiver that resets the connection at the wrong moment comes out of the client's depths as an AttributeError. Whatever
-            # it is, it must cost this attempt only, never the loop that delivers everybody's events.
+            # A receiver that resets the connection at the wrong moment comes out of the client's depths as an
+            # AttributeError. Whatever it is, it costs this attempt, never the loop that delivers everybody's events.
             LOG.exception("an attempt at %s failed in an unexpected way", event.id)
             return False
         return response.is_success and _says_success(response)

@@ -109,16 +109,19 @@ def _summary(language: Language, charge: Charge) -> str:
     words, state = TEXTS[language], charge.state(now_seconds())
     symbol, whole, rest = money_parts(charge.amount, charge.currency, language)
     money = f'<div class="money"><small>{symbol}</small>{whole}<small>{rest}</small></div>'
-    payee = f'<span class="tag">{escape(charge.payee or words["default_payee"])}</span>'
-    mark = MARK if state == "paid" else ""
-    hint = f"<div>{words['closed_hint']}</div>" if state == "closed" else payee
-    return f'<section class="card summary {LOOKS[state]}">{mark}<h1>{words[state]}</h1>{money}{hint}</section>'
+    payee = escape(charge.payee or words["default_payee"])
+    head, foot = {
+        "pending": (f"<h1>{words['payee']} {payee}</h1>", f'<span class="tag">{words["pending"]}</span>'),
+        "paid": (f"{MARK}<h1>{words['paid']}</h1>", ""),
+        "closed": (f"<h1>{words['closed']}</h1>", f"<div>{words['closed_hint']}</div>"),
+    }[state]
+    return f'<section class="card summary {LOOKS[state]}">{head}{money}{foot}</section>'
 
 
 def _details(language: Language, charge: Charge) -> str:
     words = TEXTS[language]
     lines = [
-        ("payee", charge.payee or words["default_payee"], ""),
+        *([("payee", charge.payee or words["default_payee"], "")] if charge.paid_at is not None else []),
         ("description", charge.description, ""),
         ("out_no", charge.out_no, "code"),
         *_ending(charge),

@@ -79,7 +79,7 @@ class Store:
     def insert(self, table: str, row: dict[str, object]) -> None:
         """Add one row; table and column names are the caller's own constants, values are bound."""
         columns, marks = ", ".join(row), ", ".join("?" * len(row))
-        self._connection.execute(f"insert into {table} ({columns}) values ({marks})", tuple(row.values()))  # noqa: S608
+        self._connection.execute(f"insert into {table} ({columns}) values ({marks})", tuple(row.values()))
 
     def execute(self, statement: str, *values: object) -> None:
         """Change rows."""

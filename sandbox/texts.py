@@ -17,7 +17,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "closed": "订单已关闭",
         "missing": "找不到这笔付款",
         "missing_hint": "请回到订单页，重新打开付款链接。",
-        "payee": "收款方",
+        "payee": "付款给",
         "description": "商品",
         "out_no": "付款单号",
         "expires_at": "请在此前付款",
@@ -30,7 +30,7 @@ TEXTS: dict[Language, dict[str, str]] = {
     },
     "en": {
         "title": "Checkout",
-        "pending": "To pay",
+        "pending": "Waiting for your payment",
         "paid": "Paid",
         "closed": "Closed",
         "missing": "Payment not found",

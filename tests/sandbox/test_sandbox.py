@@ -175,8 +175,8 @@ def test_an_unsigned_request_changes_nothing(provider: Provider, receiver: Recei
 @pytest.mark.parametrize(
     ("accept_language", "language", "words"),
     [
-        ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN", ["待付款", "立即付款 ¥79.80", "江南慢食部落"]),
-        ("en-GB,zh;q=0.5", "en", ["To pay", "Pay CN¥79.80", "江南慢食部落"]),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN", ["待付款", "立即付款 ¥79.80", "付款给 江南慢食部落"]),
+        ("en-GB,zh;q=0.5", "en", ["Waiting for your payment", "Pay CN¥79.80", "Pay to 江南慢食部落"]),
     ],
 )
 def test_the_page_speaks_the_buyers_language(
