@@ -266,14 +266,14 @@ class Disclosure:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One fact as one party may see it."""
+    """One fact as one party may see it: `data` is JSON."""
 
     event_id: str
     party_id: str
     type: str
     subject: str
     time: datetime
-    data: dict[str, object]
+    data: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Codes, secrets and sealed values are made in the routes and arrive as bytes. A w
 leave its trace, so those commands are Applied, and their reply says what the route has to refuse.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -123,7 +124,7 @@ def change_me(person: Person, sessions: tuple[Session, ...], asked: ChangeMe, _a
     if person.version != asked.version:
         raise VersionStale
     if any(session.person_id != person.person_id for session in sessions):
-        raise InvalidRequest.at("/end_sessions", "not your session")
+        raise NotFound
     person = replace(
         person,
         sealed_name=asked.sealed_name or person.sealed_name,
@@ -184,9 +185,7 @@ def disclose(recipient: Recipient, asked: Disclose, at: Moment) -> Applied:
         at.id("dsc"), recipient.recipient_id, recipient.person_id, asked.order_id, asked.purpose,
         asked.caller.actor, asked.on_behalf_of, at.now,
     )  # fmt: skip
-    data: dict[str, object] = {
-        "order_id": asked.order_id, "purpose": asked.purpose, "on_behalf_of": asked.on_behalf_of
-    }  # fmt: skip
+    data = json.dumps({"order_id": asked.order_id, "purpose": asked.purpose, "on_behalf_of": asked.on_behalf_of})
     notice = Event(at.id("evt"), recipient.person_id, "gateway.recipient_disclosed", asked.order_id, at.now, data)
     return Applied((disclosure, Record((notice,))), reason=asked.purpose)
 
@@ -301,7 +300,7 @@ def recorder(party_secret: Callable[[str], bytes]) -> Callable[[Heard, Moment], 
         for party in heard.audience:
             data = webhook_view(fact, party, audience=heard.audience, secret=party_secret(party))
             if data is not None:
-                events.append(Event(at.id("evt", party), party, fact.type, fact.subject, heard.time, data))
+                events.append(Event(at.id("evt", party), party, fact.type, fact.subject, heard.time, json.dumps(data)))
         return Applied((Record(tuple(events)),)) if events else Ignored("nobody_may_see_it")
 
     return record

@@ -89,10 +89,10 @@ def _is_sandbox(request: Request) -> bool:
     return bool(request.app.state.service.settings.mode == "sandbox")
 
 
-async def _told(ask: web.Ask, command: Command, body: BaseModel | None = None) -> tuple[Any, Reply]:
-    """The decision's reply as JSON, for answers that hold more than a desk may remember."""
-    fingerprint = body.model_dump_json().encode() if body else b""
-    reply = await ask.desk.ask(command, operation=ask.operation, key=ask.key, body=fingerprint)
+async def _told(ask: web.Ask, command: Command, repeated: bytes = b"") -> tuple[Any, Reply]:
+    """The decision's reply as JSON, for answers that hold more than a desk may remember. `repeated` is what a repeated
+    Idempotency-Key must repeat."""
+    reply = await ask.desk.ask(command, operation=ask.operation, key=ask.key, body=repeated)
     return json.loads(reply.body), reply
 
 
@@ -265,7 +265,7 @@ async def create_recipient(body: RecipientIn, ask: AskOnce, doors: DoorsOf) -> R
         ask.caller, recipient_id, body.region_code, doors.seal_recipient(recipient_id, details),
         doors.settings.recipients_max,
     )  # fmt: skip
-    said, reply = await _told(ask, command, body)
+    said, reply = await _told(ask, command, doors.marks.request(body.model_dump_json()))
     token = doors.recipient_token(said["id"], person_id, said["region_code"])
     return _answer(RecipientOut(id=said["id"], recipient_token=token), 201, reply)
 
@@ -298,7 +298,7 @@ async def create_disclosure(body: DisclosureIn, ask: AskOnce, doors: DoorsOf, re
         raise domain.PersonalDataGone
     details = doors.open_recipient(_recipient(row))
     command = Disclose(ask.caller, recipient_id, body.order_id, body.purpose, order["seller"])
-    _, reply = await _told(ask, command, body)
+    _, reply = await _told(ask, command, body.model_dump_json().encode())
     return _answer(DisclosureOut(**details, region_code=row["region_code"]), 201, reply)
 
 
@@ -318,7 +318,7 @@ async def create_api_key(body: KeyIn, ask: AskOnce, doors: DoorsOf) -> Response:
     command = CreateKey(
         ask.caller, body.party_id, scopes, body.expires_at.astimezone(UTC), hashed(secret), doors.settings.api_keys_max
     )
-    said, reply = await _told(ask, command, body)
+    said, reply = await _told(ask, command, body.model_dump_json().encode())
     return _answer(NewKeyOut(**said, secret=f"{said['id']}_{secret}"), 201, reply)
 
 

@@ -1,5 +1,6 @@
 """What the gateway's own operations take and give."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -177,7 +178,7 @@ class EventOut(Out):
     def of(cls, event: Event) -> "EventOut":
         return cls(
             id=event.event_id, party_id=event.party_id, type=event.type, subject=event.subject, time=event.time,
-            data=event.data,
+            data=json.loads(event.data),
         )  # fmt: skip
 
 

@@ -98,6 +98,10 @@ class Marks:
         """An API key's secret, 256 bits: the repeated request gives the same one, and it is stored nowhere."""
         return _text(self._mac("api key", principal, idempotency_key))
 
+    def request(self, body: str) -> bytes:
+        """What a repeated request is known by where its body is personal: a plain hash of it could be guessed."""
+        return self._mac("request", body)
+
     def party_secret(self, party_id: str) -> bytes:
         """The secret under which this party, and no other, recognises a person again."""
         return self._mac("reference", party_id)

@@ -82,7 +82,7 @@ def upgrade() -> None:
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("time", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("data", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("event_id"),
     )
     op.create_index("events_by_party_id_event_id", "events", ["party_id", "event_id"], unique=False)
