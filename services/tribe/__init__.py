@@ -1,0 +1,1 @@
+"""Tribes: communities, who is in them, and what they write together."""
