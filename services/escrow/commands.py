@@ -1,7 +1,6 @@
 """What escrow is asked: by buyers, by providers' callbacks, and by the answers of its own instructions."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from chassis.caller import Command
@@ -33,7 +32,6 @@ class Capture(Command):
     transaction_id: str
     amount: int
     currency: str
-    paid_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

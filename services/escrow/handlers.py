@@ -2,9 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from chassis.decision import Applied, Ignored, Instruction, NotFound, NotYet, Refused, Said, StateConflict, find_move, say
+from chassis.decision import (
+    Applied,
+    Ignored,
+    Instruction,
+    NotFound,
+    NotYet,
+    Refused,
+    Said,
+    StateConflict,
+    find_move,
+    say,
+)
 from chassis.moment import Moment
 from chassis.policy import require_person
 from contracts.distribution import Attributed
@@ -20,7 +30,20 @@ from contracts.order import (
 )
 from services.escrow import domain, ledger
 from services.escrow.commands import Capture, ChargeOpened, CreatePayment, RefundAnswered
-from services.escrow.domain import MOVES, Allocation, Checkout, Hold, HoldLine, Payment, Refund, Suspense
+from services.escrow.domain import (
+    MOVES,
+    Allocation,
+    Checkout,
+    CheckoutDiffers,
+    CurrencyDiffers,
+    Hold,
+    LineAngel,
+    Payment,
+    Refund,
+    Suspense,
+    SuspenseReason,
+)
+from services.escrow.ledger import Entry
 
 
 class AlreadyPaid(StateConflict):
@@ -44,46 +67,22 @@ class ProviderUnknown(Refused):
 
 def open_hold(checkout: Checkout | None, fact: OrderPlaced, _at: Moment) -> Applied:
     """An order was placed: its money is awaited, by line and with its pinned terms."""
-    if checkout is None:
-        checkout = Checkout(
-            fact.checkout.checkout_id, fact.buyer, fact.checkout.order_ids, fact.checkout.amount.amount,
-            fact.checkout.amount.currency, fact.pay_by, None,
-        )  # fmt: skip
-    shares = {line.line_id: line.shares for line in fact.terms.lines}
-    lines = tuple(HoldLine(line.line_id, line.amount.amount, shares[line.line_id]) for line in fact.lines)
-    hold = Hold(
-        order_id=fact.order_id,
-        checkout_id=checkout.checkout_id,
-        buyer=fact.buyer,
-        seller=fact.seller,
-        partner_id=fact.partner_id,
-        state="awaiting_payment",
-        amount=sum(line.amount for line in lines),
-        currency=checkout.currency,
-        captured=0,
-        released=0,
-        refunded=0,
-        lines=lines,
-        legs=(),
-        angels=None,
-        refunds_open=0,
-        payment_id=None,
-        provider=None,
-        held_at=None,
-        confirmed_at=None,
-        confirmed_by=None,
-        released_at=None,
-        completed_at=None,
-    )
-    return Applied((hold, checkout), reason="order_placed")
+    hold = domain.hold_of(fact)
+    opened = domain.checkout_of(fact, checkout)
+    return Applied((hold,) if checkout else (hold, opened), reason="order_placed")
 
 
 def release_on_delivery(hold: Hold, fact: DeliveryConfirmed, at: Moment) -> Applied | Ignored:
-    """The buyer has the goods. If the money is held and undisputed, it leaves now."""
+    """The buyer has the goods. If the money is held and undisputed, it leaves now.
+
+    Facts may overtake each other: while more is held than was confirmed, a cancelled line has still to be given back.
+    """
     if hold.state == "awaiting_payment":
         raise NotYet("not_held")
     if hold.confirmed_at is not None or hold.state in {"void", "refunding", "refunded"}:
         return Ignored("nothing_to_release")
+    if fact.net_amount is not None and hold.left > fact.net_amount.amount:
+        raise NotYet("more_held_than_confirmed")
     hold = replace(hold, confirmed_at=fact.confirmed_at, confirmed_by=fact.confirmed_by)
     return try_release(hold, at, reason=f"confirmed_by_{fact.confirmed_by}")
 
@@ -110,14 +109,14 @@ def released_fact(hold: Hold, at: Moment) -> Said:
         )
         for leg in hold.legs
     )  # fmt: skip
-    return say(Released(order_id=hold.order_id, at=at.now, legs=legs), *hold.parties)
+    return say(Released(order_id=hold.order_id, at=hold.released_at or at.now, legs=legs), *hold.parties)
 
 
 def name_angels(hold: Hold, fact: Attributed, at: Moment) -> Applied | Ignored:
     """Distribution has decided who brought the buyer: a leg already released gets its payee by an entry."""
     if hold.angels is not None:
         return Ignored("already_attributed")
-    hold = replace(hold, angels={line.line_id: line.angel for line in fact.lines})
+    hold = replace(hold, angels=tuple(LineAngel(line.line_id, line.angel) for line in fact.lines))
     legs = tuple(domain.settle_payee(hold, leg) for leg in hold.legs)
     moves = [
         move
@@ -140,53 +139,97 @@ def end_order(hold: Hold, fact: OrderCancelled | OrderExpired, at: Moment) -> Ap
         return Applied((replace(hold, state=find_move(MOVES, hold.state, "void")),), reason=fact.type)
     if hold.state != "held":
         return Ignored(f"hold_{hold.state}")
-    lines = [(line.line_id, line.amount) for line in hold.lines if line.amount]
+    lines = [(line.line_id, line.amount) for line in hold.lines]
     return refund_lines(hold, lines, cause_id=fact.order_id, at=at, reason=fact.type)
 
 
 def refund_cancelled_lines(hold: Hold, fact: LinesCancelled, at: Moment) -> Applied | Ignored:
-    """Some lines will not come: their money goes back, the rest stays held."""
+    """Some lines will not come: their money goes back, once per change; the rest stays held."""
+    if fact.change_id in hold.refund_causes:
+        return Ignored("already_refunded")
     if hold.state in {"awaiting_payment", "released"}:
         raise NotYet(f"hold_{hold.state}")  # Nothing here may be dropped: parked and alarmed if it never fits.
     if hold.state != "held":
         return Ignored(f"hold_{hold.state}")
+    if any(each.amount.currency != hold.currency for each in fact.refunds):
+        raise CurrencyDiffers
     lines = [(each.line_id, each.amount.amount) for each in fact.refunds]
     return refund_lines(hold, lines, cause_id=fact.change_id, at=at, reason=fact.type)
 
 
 def refund_lines(
     hold: Hold, lines: Sequence[tuple[str, int]], *, cause_id: str, at: Moment, reason: str
-) -> Applied:
-    """Give back (line_id, minor units) of a hold: one entry, one refund at the provider, one fact."""
+) -> Applied | Ignored:
+    """Give back (line_id, minor units) of a hold: one entry, one refund at the provider, one fact.
+
+    Raises MoreThanLeft.
+    """
     if hold.payment_id is None or hold.provider is None:
         raise NotYet("not_held")
-    hold = domain.shrink(hold, lines)
-    total = sum(amount for _, amount in lines)
+    payment_id, provider = hold.payment_id, hold.provider
+    lines = [(line_id, amount) for line_id, amount in lines if amount]
+    if not lines:
+        return Ignored("nothing_to_refund")
+    hold = domain.shrink(hold, lines, cause_id)
     refund = Refund(
-        at.id("rfd", cause_id), hold.order_id, hold.provider, hold.payment_id, None, cause_id, "sent", total,
-        hold.currency, at.now, None,
-    )  # fmt: skip
-    entry = ledger.entry(
-        "refund", [(f"hold:{hold.order_id}", -total), (f"refund:{refund.refund_id}", total)],
-        currency=hold.currency, at=at, name=refund.refund_id, order_id=hold.order_id,
-    )  # fmt: skip
-    fact = Refunded(
+        refund_id=at.id("rfd", cause_id),
+        order_id=hold.order_id,
+        provider=provider,
+        payment_id=payment_id,
+        suspense_id=None,
+        cause_id=cause_id,
+        state="sent",
+        amount=sum(amount for _, amount in lines),
+        currency=hold.currency,
+        attempt=1,
+        created_at=at.now,
+        answered_at=None,
+    )
+    fact = say(refunded_fact(hold, refund, lines), *hold.parties)
+    entry = refund_entry(refund, f"hold:{hold.order_id}", at)
+    return Applied((hold, refund, entry), (fact,), (instruct_refund(refund),), reason=reason)
+
+
+def refunded_fact(hold: Hold, refund: Refund, lines: Sequence[tuple[str, int]]) -> Refunded:
+    return Refunded(
         order_id=hold.order_id,
         refund_id=refund.refund_id,
-        cause_id=cause_id,
-        amount=Money(amount=total, currency=hold.currency),
+        cause_id=refund.cause_id,
+        amount=Money(amount=refund.amount, currency=refund.currency),
         lines=tuple(
-            LineAmount(line_id=line_id, amount=Money(amount=amount, currency=hold.currency)) for line_id, amount in lines
+            LineAmount(line_id=line_id, amount=Money(amount=amount, currency=refund.currency))
+            for line_id, amount in lines
         ),
         reversed=(),
         complete=hold.left == 0,
     )
-    return Applied((hold, refund, entry), (say(fact, *hold.parties),), (instruct_refund(refund),), reason=reason)
+
+
+def refund_entry(refund: Refund, source: str, at: Moment) -> Entry:
+    """The money is on its way back: out of `source`, into the refund's own account."""
+    return ledger.entry(
+        "refund",
+        [(source, -refund.amount), (f"refund:{refund.refund_id}", refund.amount)],
+        currency=refund.currency,
+        at=at,
+        name=refund.refund_id,
+        order_id=refund.order_id,
+    )
+
+
+AGAIN_WITHIN_SECONDS = 3_600
 
 
 def instruct_refund(refund: Refund) -> Instruction:
-    body = {"provider": refund.provider, "payment_id": refund.payment_id, "amount": refund.amount, "currency": refund.currency}
-    return Instruction(refund.refund_id, "refund", body)
+    """The first number is asked for at once; one that follows a refusal waits twice as long as the one before it."""
+    body = {
+        "provider": refund.provider,
+        "payment_id": refund.payment_id,
+        "amount": refund.amount,
+        "currency": refund.currency,
+    }
+    wait_seconds = 0 if refund.attempt == 1 else min(2 ** min(refund.attempt - 1, 20), AGAIN_WITHIN_SECONDS)
+    return Instruction(refund.refund_id, "refund", body, wait_seconds)
 
 
 def complete(hold: Hold, fact: OrderCompleted, _at: Moment) -> Applied | Ignored:
@@ -213,8 +256,10 @@ def create_payment(
         raise AlreadyPaid
     if any(hold.state != "awaiting_payment" for hold in holds):
         raise CheckoutClosed
-    if at.now > checkout.pay_by:
+    if at.now >= checkout.pay_by:
         raise TooLate
+    if sum(hold.amount for hold in holds) != checkout.amount:
+        raise CheckoutDiffers
     payment = Payment(
         payment_id=at.id("pay"),
         checkout_id=checkout.checkout_id,
@@ -307,35 +352,49 @@ REFUNDED_AT_ONCE = frozenset({"late", "paid_twice"})
 """Reasons for which it is clear whose money it is; a person looks at the others."""
 
 
-def suspend(payment: Payment | None, seen: Capture, at: Moment, reason: Any) -> Applied:
+def suspend(payment: Payment | None, seen: Capture, at: Moment, reason: SuspenseReason) -> Applied:
     """The money belongs to no hold: into suspense, and back to the buyer in full where it is clear whose it is."""
     item = Suspense(
-        at.id("sus"), seen.payment_id, seen.transaction_id, seen.provider, reason, "open", seen.amount, seen.currency,
-        at.now,
-    )  # fmt: skip
+        suspense_id=at.id("sus"),
+        payment_id=seen.payment_id,
+        transaction_id=seen.transaction_id,
+        provider=seen.provider,
+        reason=reason,
+        state="open",
+        amount=seen.amount,
+        currency=seen.currency,
+        at=at.now,
+    )
     entry = ledger.entry(
         "suspend", [(f"provider:{seen.provider}", -seen.amount), (f"suspense:{item.suspense_id}", seen.amount)],
         currency=seen.currency, at=at, name=item.suspense_id,
     )  # fmt: skip
     if payment is None or reason not in REFUNDED_AT_ONCE:
         return Applied((item, entry), reason=reason)
+    return refund_suspense(item, payment, entry, at)
+
+
+def refund_suspense(item: Suspense, payment: Payment, entry: Entry, at: Moment) -> Applied:
+    """All of a suspense item goes back to the buyer who paid it."""
     refund = Refund(
-        at.id("rfd", item.suspense_id), None, seen.provider, payment.payment_id, item.suspense_id, item.suspense_id,
-        "sent", item.amount, item.currency, at.now, None,
-    )  # fmt: skip
-    back = ledger.entry(
-        "refund", [(f"suspense:{item.suspense_id}", -item.amount), (f"refund:{refund.refund_id}", item.amount)],
-        currency=item.currency, at=at, name=refund.refund_id,
-    )  # fmt: skip
-    if payment.state in {"created", "open"}:
-        payment = replace(
-            payment, state="suspended", transaction_id=seen.transaction_id, captured_at=at.now
-        )
-    return Applied(
-        (replace(item, state="refunding"), refund, payment, entry, back),
-        instructions=(instruct_refund(refund),),
-        reason=reason,
+        refund_id=at.id("rfd", item.suspense_id),
+        order_id=None,
+        provider=item.provider,
+        payment_id=item.payment_id,
+        suspense_id=item.suspense_id,
+        cause_id=item.suspense_id,
+        state="sent",
+        amount=item.amount,
+        currency=item.currency,
+        attempt=1,
+        created_at=at.now,
+        answered_at=None,
     )
+    changed: list[object] = [replace(item, state="refunding"), refund, entry]
+    changed.append(refund_entry(refund, f"suspense:{item.suspense_id}", at))
+    if payment.state in {"created", "open"}:
+        changed.append(replace(payment, state="suspended", transaction_id=item.transaction_id, captured_at=at.now))
+    return Applied(tuple(changed), instructions=(instruct_refund(refund),), reason=item.reason)
 
 
 def refund_answered(
@@ -345,7 +404,7 @@ def refund_answered(
     if refund.state != "sent":
         return Ignored(f"refund_{refund.state}")
     if answer.outcome == "failed":
-        return _refund_again(refund, at)
+        return refund_again(refund, at)
     done = replace(refund, state="succeeded", answered_at=at.now)
     entry = ledger.entry(
         "refund_paid",
@@ -360,12 +419,12 @@ def refund_answered(
     return Applied(tuple(changed), reason="refund_succeeded")
 
 
-def _refund_again(refund: Refund, at: Moment) -> Applied:
+def refund_again(refund: Refund, at: Moment) -> Applied:
+    """A number that failed stays failed: the same money, under a new number, a little later."""
     failed = replace(refund, state="failed", answered_at=at.now)
-    again = replace(refund, refund_id=at.id("rfd", refund.refund_id), created_at=at.now)
+    again = replace(refund, refund_id=at.id("rfd", refund.refund_id), attempt=refund.attempt + 1, created_at=at.now)
     entry = ledger.entry(
         "refund_again", [(f"refund:{failed.refund_id}", -refund.amount), (f"refund:{again.refund_id}", refund.amount)],
         currency=refund.currency, at=at, name=again.refund_id, order_id=refund.order_id,
     )  # fmt: skip
     return Applied((failed, again, entry), instructions=(instruct_refund(again),), reason="refund_failed")
-

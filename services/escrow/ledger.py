@@ -16,12 +16,13 @@ contend for: a balance is the sum of its postings.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Literal
 
 from chassis.moment import Moment
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Kind = Literal["capture", "suspend", "release", "name", "refund", "refund_paid", "refund_again"]
 
 
@@ -82,6 +83,6 @@ def digest(
     entry_id: str, kind: str, rows: Sequence[tuple[str, int]], currency: str, order_id: str | None, at: datetime
 ) -> bytes:
     """16 bytes over everything an entry says."""
-    said = [entry_id, kind, currency, order_id or "", str(round(at.timestamp() * 1_000_000))]
+    said = [entry_id, kind, currency, order_id or "", str((at - EPOCH) // timedelta(microseconds=1))]
     said += [f"{account}={amount}" for account, amount in rows]
     return blake2b("\n".join(said).encode(), digest_size=16).digest()

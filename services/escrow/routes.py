@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+import structlog
 from fastapi import Query, Request, Response
 
 from chassis import web
 from chassis.caller import Caller
 from chassis.db import Database
 from chassis.decision import NotFound, Unauthenticated
+from chassis.desk import KeyReused
 from chassis.policy import require_person
 from chassis.web import AskOnce, CallerOf, who
 from contracts.ids import OrderId, PaymentId
@@ -18,6 +20,7 @@ from services.escrow.domain import Hold, Payment
 from services.escrow.providers.base import Provider
 from services.escrow.schemas import BooksOut, HoldOut, PaymentIn, PaymentOut
 
+log = structlog.get_logger("escrow")
 router = web.router()
 PAY_URL_WAIT_SECONDS = 3.0
 WAIT_SECONDS = 10.0
@@ -33,8 +36,9 @@ def _database(request: Request) -> Database:
 )
 async def create_payment(body: PaymentIn, ask: AskOnce, request: Request) -> Response:
     """Pay a checkout. Answers with `pay_url` as soon as the provider has opened the charge (3 s at most)."""
+    require_person(ask.caller)
     answer = await ask(CreatePayment(ask.caller, body.checkout_id, body.provider, body.method), body)
-    payment_id = PaymentOut.model_validate_json(answer.body).id
+    payment_id = PaymentOut.model_validate_json(bytes(answer.body)).id
 
     async def read() -> PaymentOut:
         return PaymentOut.of(await _payment(request, payment_id, ask.caller))
@@ -55,7 +59,7 @@ async def _payment(request: Request, payment_id: str, caller: Caller) -> Payment
     row = await store.payment_of_buyer.row(_database(request), payment_id=payment_id, person_id=person_id)
     if row is None:
         raise NotFound
-    payment: Payment = store.PAYMENTS.codec.decode(row)
+    payment: Payment = store.PAYMENTS.codec.decode(tuple(row))
     return payment
 
 
@@ -100,7 +104,7 @@ async def _hold(request: Request, order_id: str, caller: Caller) -> Hold | None:
     )
     if row is None:
         return None
-    hold: Hold = store.HOLDS.codec.decode(row)
+    hold: Hold = store.HOLDS.codec.decode(tuple(row))
     return hold
 
 
@@ -109,7 +113,7 @@ async def get_proof(
     caller: CallerOf,
     request: Request,
     by: Annotated[Literal["account"] | None, Query(description="`account` adds the trial balance")] = None,
-    starting_after: Annotated[str, Query(max_length=100, pattern="^[a-z0-9_:]*$")] = "",
+    starting_after: Annotated[str, Query(max_length=100, pattern="^[A-Za-z0-9_:]*$")] = "",
     limit: web.Limit = 100,
 ) -> BooksOut:
     """Escrow proves itself, from postings alone: open to anyone in sandbox mode, else to the platform's operators."""
@@ -139,8 +143,13 @@ async def create_callback(provider: Literal["sandbox"], request: Request) -> Res
 
 
 async def _write_down(request: Request, command: Any, key: str, body: bytes) -> None:
+    """Once per number of the provider; the same number with another story is refused, and somebody must look."""
     desk = request.app.state.service.desk
-    await desk.ask(command, operation=f"callback {type(command).__name__}", key=key, body=body)
+    try:
+        await desk.ask(command, operation=f"{request.url.path} {type(command).__name__}", key=key, body=body)
+    except KeyReused:
+        log.warning("provider_contradicts_itself", path=request.url.path, number=key)
+        raise
 
 
 def _said(seen: Capture) -> bytes:

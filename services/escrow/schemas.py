@@ -8,9 +8,9 @@ from pydantic import Field, StringConstraints
 
 from chassis.web import In, Out
 from contracts.ids import CheckoutId
-from contracts.money import Money, allot
+from contracts.money import Money
 from contracts.terms import Role
-from services.escrow.domain import Hold, Leg, Payment
+from services.escrow.domain import Hold, Leg, Payment, parts_of
 
 Name = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]{0,31}$")]
 
@@ -47,7 +47,7 @@ class PaymentOut(Out):
 
 
 class LegOut(Out):
-    """One part of the split. `payee` is shown to the payee and the seller's side alone."""
+    """One part of the split. Everybody sees the role and the amount, only the payee sees who."""
 
     line_id: str
     role: Role
@@ -128,7 +128,7 @@ def planned_legs(hold: Hold) -> list[Leg]:
     return [
         Leg("", line.line_id, share.role, share.payee, amount, share.matures, "pending")
         for line in hold.lines
-        for share, amount in zip(line.shares, allot(line.amount, [each.bps for each in line.shares]), strict=True)
+        for share, amount in zip(line.shares, parts_of(line), strict=True)
         if amount
     ]
 
@@ -147,11 +147,14 @@ def waits_for(hold: Hold) -> list[str]:
         return ["delivery_confirmed"]
     if hold.state == "refunding":
         return ["refund_answered"]
-    return ["angel_named"] if any(leg.payee is None for leg in hold.legs) else []
+    return sorted({f"{leg.role}_named" for leg in hold.legs if leg.payee is None})
 
 
 class ProofOut(Out):
-    """The books in five figures: captured = suspense + held + released + refunded. `imbalance` is 0, always."""
+    """The books in five figures: captured = suspense + held + released + refunded.
+
+    `imbalance` is 0, always: by how much the figures, or all postings together, are off.
+    """
 
     currency: str
     captured: int
@@ -163,6 +166,7 @@ class ProofOut(Out):
 
 
 class AccountOut(Out):
+    id: str = Field(description="the account and its currency, for `starting_after`")
     account: str
     currency: str
     balance: int
@@ -172,5 +176,5 @@ class BooksOut(Out):
     """The proof, per currency; `accounts` is the trial balance where `by=account` was asked."""
 
     data: list[ProofOut]
-    accounts: list[AccountOut] = []
+    accounts: list[AccountOut] = Field(default_factory=list)
     has_more: bool = False

@@ -1,6 +1,6 @@
 """Escrow, assembled: who hears what, who is asked what. Read this first."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 import httpx
@@ -75,11 +75,17 @@ def asked(providers: frozenset[str]) -> dict[type[Command], Handler]:
 
 
 def build(
-    *, database: Database, bus: Bus, chassis: ChassisSettings, settings: EscrowSettings | None = None
+    *,
+    database: Database,
+    bus: Bus,
+    chassis: ChassisSettings,
+    settings: EscrowSettings | None = None,
+    ports: Sequence[Provider] | None = None,
 ) -> Service:
-    """Escrow on its own database. The sandbox provider is there in sandbox mode, if its secret is set."""
-    settings = settings or EscrowSettings()
-    providers = {port.name: port for port in _providers(chassis, settings)}
+    """Escrow on its own database. Its payment providers are `ports`, or those that the settings name."""
+    if ports is None:
+        ports = providers_of(chassis, settings or EscrowSettings())
+    providers = {port.name: port for port in ports}
     return Service(
         "escrow",
         stores=store.STORES,
@@ -89,26 +95,32 @@ def build(
         database=database,
         bus=bus,
         settings=chassis,
-        ports=ports(providers),
+        ports=performers(providers),
+        closing=[port.aclose for port in ports],
         state={"providers": providers},
         measure=measure,
     )
 
 
-def _providers(chassis: ChassisSettings, settings: EscrowSettings) -> list[Provider]:
-    if chassis.mode != "sandbox" or settings.sandbox_secret is None:
+def providers_of(chassis: ChassisSettings, settings: EscrowSettings) -> list[Provider]:
+    """The sandbox provider where its secret is set. Raises ValueError in production: there it would be free money."""
+    if settings.sandbox_secret is None:
         return []
+    if chassis.mode != "sandbox":
+        raise ValueError("BULUO_ESCROW_SANDBOX_SECRET is set, but BULUO_MODE is not sandbox")
     return [
         SandboxProvider(
             url=str(settings.sandbox_url).rstrip("/"),
             callback_url=str(settings.callback_url).rstrip("/") + "/v1/callbacks/payments/sandbox",
             secret=settings.sandbox_secret.get_secret_value(),
-            client=httpx.AsyncClient(),
+            # A proxy of the machine must not see payments.
+            client=httpx.AsyncClient(trust_env=False),
+            call_seconds=settings.provider_call_seconds,
         )
     ]
 
 
-def ports(providers: Mapping[str, Provider]) -> dict[str, Port]:
+def performers(providers: Mapping[str, Provider]) -> dict[str, Port]:
     """Instruction kind -> whoever performs it: the provider that the instruction names."""
 
     def by(call: Callable[[Provider, Instruction, int], Awaitable[Command]]) -> Port:

@@ -1,9 +1,9 @@
 """Escrow's tables and its reads. The save and the load of aggregates are generated from STORES."""
 
-from sqlalchemy import MetaData, bindparam, func, or_, select
+from sqlalchemy import Index, MetaData, bindparam, func, or_, select, text
 
 from chassis import clock, grants, mailbox
-from chassis.db import Query, Window
+from chassis.db import Query
 from chassis.store import Appended, Keyed
 from services.escrow.domain import Checkout, Hold, Payment, Refund, Suspense
 from services.escrow.ledger import Entry, Posting
@@ -13,12 +13,17 @@ mailbox.install(METADATA)
 
 CHECKOUTS = Keyed(
     Checkout, "checkouts", "checkout_id", METADATA,
-    pinned=("buyer", "order_ids", "amount", "currency", "pay_by"), checks=("amount >= 0",),
+    pinned=("buyer", "order_ids", "amount", "currency", "pay_by"), checks=("amount > 0",),
 )  # fmt: skip
 PAYMENTS = Keyed(
     Payment, "payments", "payment_id", METADATA,
     pinned=("checkout_id", "buyer", "provider", "method", "amount", "currency", "allocations", "created_at"),
-    indexes=(("checkout_id",),), unique=(("provider", "transaction_id"),), checks=("amount > 0",),
+    indexes=(("checkout_id",),), unique=(("provider", "transaction_id"),),
+    checks=("amount > 0", "(state IN ('captured', 'suspended')) = (transaction_id IS NOT NULL)"),
+)  # fmt: skip
+Index(
+    "payments_one_captured_of_checkout", PAYMENTS.table.c.checkout_id, unique=True,
+    postgresql_where=text("state = 'captured'"),
 )  # fmt: skip
 HOLDS = Keyed(
     Hold, "holds", "order_id", METADATA,
@@ -26,19 +31,22 @@ HOLDS = Keyed(
     indexes=(("checkout_id",),),
     checks=(
         "released >= 0 AND refunded >= 0 AND released + refunded <= captured",
-        "captured IN (0, amount)",
+        "amount > 0 AND captured IN (0, amount)",
         "(state IN ('released', 'refunding', 'refunded')) = (captured > 0 AND released + refunded = captured)",
+        "(state = 'released') = (released_at IS NOT NULL) AND (released = 0 OR confirmed_at <= released_at)",
     ),
 )  # fmt: skip
 REFUNDS = Keyed(
     Refund, "refunds", "refund_id", METADATA,
-    pinned=("order_id", "provider", "payment_id", "suspense_id", "cause_id", "amount", "currency", "created_at"),
+    pinned=(
+        "order_id", "provider", "payment_id", "suspense_id", "cause_id", "amount", "currency", "attempt", "created_at",
+    ),
     indexes=(("order_id",),), checks=("amount > 0",),
 )  # fmt: skip
 SUSPENSE = Keyed(
     Suspense, "suspense", "suspense_id", METADATA,
     pinned=("payment_id", "transaction_id", "provider", "reason", "amount", "currency", "at"),
-    unique=(("provider", "transaction_id"),),
+    unique=(("provider", "transaction_id"),), checks=("amount > 0",),
 )  # fmt: skip
 LEDGER = Appended(
     Entry, "postings", METADATA, row=Posting, primary_key=("entry_id", "n"), rows=lambda entry: entry.postings,
@@ -83,20 +91,19 @@ may_see_books = Query(
         _GRANTS.c.person_id == bindparam("person_id"), _GRANTS.c.party_id == "platform", _GRANTS.c.role == "ops"
     )
 )
-hold_states = Window("SELECT order_id, state FROM holds WHERE order_id = ANY($1::text[])")
-
 PROOF = """
 SELECT currency,
     -coalesce(sum(amount) FILTER (WHERE account LIKE 'provider:%' AND kind IN ('capture', 'suspend')), 0) AS captured,
     coalesce(sum(amount) FILTER (WHERE account LIKE 'suspense:%'), 0) AS suspense,
     coalesce(sum(amount) FILTER (WHERE account LIKE 'hold:%'), 0) AS held,
     coalesce(sum(amount) FILTER (WHERE account ~ '^(unnamed|maturing|payable):'), 0) AS released,
-    coalesce(sum(amount) FILTER (WHERE account LIKE 'refund:%' AND kind = 'refund'), 0) AS refunded
-FROM postings WHERE $1::text IS NULL OR order_id = $1 GROUP BY 1 ORDER BY 1
+    coalesce(sum(amount) FILTER (WHERE account LIKE 'refund:%' AND kind = 'refund'), 0) AS refunded,
+    sum(amount) AS total
+FROM postings GROUP BY 1 ORDER BY 1
 """
-"""The books in five figures per currency, from postings alone; $1 narrows it to one order."""
+"""The books in five figures per currency, from postings alone; `total` of all postings is 0."""
 TRIAL_BALANCE = """
-SELECT account, currency, sum(amount) AS balance FROM postings
-WHERE account > $1 GROUP BY 1, 2 HAVING sum(amount) <> 0 ORDER BY account, currency LIMIT $2
+SELECT account || ':' || currency AS id, account, currency, sum(amount) AS balance FROM postings
+WHERE account || ':' || currency > $1 GROUP BY 2, 3 HAVING sum(amount) <> 0 ORDER BY 1 LIMIT $2
 """
 parties_of_person = Query(_OWN_PARTIES)

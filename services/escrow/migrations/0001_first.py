@@ -46,7 +46,7 @@ def upgrade() -> None:
         sa.Column("row_version", sa.BigInteger(), nullable=False),
         sa.Column("said", sa.BigInteger(), nullable=False),
         sa.Column("head", sa.LargeBinary(), nullable=False),
-        sa.CheckConstraint("amount >= 0", name="checkouts_check_0"),
+        sa.CheckConstraint("amount > 0", name="checkouts_check_0"),
         sa.PrimaryKeyConstraint("checkout_id"),
     )
     op.create_table(
@@ -107,6 +107,7 @@ def upgrade() -> None:
         sa.Column("lines", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("legs", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("angels", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("refund_causes", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("refunds_open", sa.BigInteger(), nullable=False),
         sa.Column("payment_id", sa.Text(), nullable=True),
         sa.Column("provider", sa.Text(), nullable=True),
@@ -122,7 +123,11 @@ def upgrade() -> None:
             "(state IN ('released', 'refunding', 'refunded')) = (captured > 0 AND released + refunded = captured)",
             name="holds_check_2",
         ),
-        sa.CheckConstraint("captured IN (0, amount)", name="holds_check_1"),
+        sa.CheckConstraint("amount > 0 AND captured IN (0, amount)", name="holds_check_1"),
+        sa.CheckConstraint(
+            "(state = 'released') = (released_at IS NOT NULL) AND (released = 0 OR confirmed_at <= released_at)",
+            name="holds_check_3",
+        ),
         sa.CheckConstraint("released >= 0 AND refunded >= 0 AND released + refunded <= captured", name="holds_check_0"),
         sa.PrimaryKeyConstraint("order_id"),
     )
@@ -205,9 +210,19 @@ def upgrade() -> None:
         sa.Column("said", sa.BigInteger(), nullable=False),
         sa.Column("head", sa.LargeBinary(), nullable=False),
         sa.CheckConstraint("amount > 0", name="payments_check_0"),
+        sa.CheckConstraint(
+            "(state IN ('captured', 'suspended')) = (transaction_id IS NOT NULL)", name="payments_check_1"
+        ),
         sa.PrimaryKeyConstraint("payment_id"),
     )
     op.create_index("payments_by_checkout_id", "payments", ["checkout_id"], unique=False)
+    op.create_index(
+        "payments_one_captured_of_checkout",
+        "payments",
+        ["checkout_id"],
+        unique=True,
+        postgresql_where=sa.text("state = 'captured'"),
+    )
     op.create_index("payments_one_provider_transaction_id", "payments", ["provider", "transaction_id"], unique=True)
     op.create_table(
         "postings",
@@ -236,6 +251,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("attempt", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("row_version", sa.BigInteger(), nullable=False),
@@ -259,6 +275,7 @@ def upgrade() -> None:
         sa.Column("row_version", sa.BigInteger(), nullable=False),
         sa.Column("said", sa.BigInteger(), nullable=False),
         sa.Column("head", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("amount > 0", name="suspense_check_0"),
         sa.PrimaryKeyConstraint("suspense_id"),
     )
     op.create_index("suspense_one_provider_transaction_id", "suspense", ["provider", "transaction_id"], unique=True)

@@ -16,7 +16,10 @@ class SignatureInvalid(Refused):
 class Provider(Protocol):
     """Numbers given to a provider are escrow's own ids and final: repeating a call under its number is always safe."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What a payment calls it by, and its account in the ledger."""
+        ...
 
     async def open_charge(self, instruction: Instruction, attempt: int) -> ChargeOpened:
         """Ask for a place where the buyer can pay. Raises Unanswered where the result is unknown."""
@@ -29,10 +32,14 @@ class Provider(Protocol):
     def read_callback(self, path: str, headers: Mapping[str, str], body: bytes) -> Capture | RefundAnswered | None:
         """What a callback says, verified on its raw bytes; None for a kind that concerns nobody here.
 
-        Raises SignatureInvalid.
+        Raises SignatureInvalid, and InvalidRequest for what is signed and still cannot be read.
         """
         ...
 
     def acknowledgement(self) -> bytes:
         """What the provider wants to read once its callback is written down."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of its connections."""
         ...

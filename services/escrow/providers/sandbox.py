@@ -7,36 +7,36 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import httpx
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from chassis.caller import Caller
-from chassis.decision import Instruction
+from chassis.decision import Instruction, InvalidRequest
 from chassis.instructions import Unanswered
-from contracts.money import Amount, Currency
+from contracts.money import Currency
 from services.escrow.commands import Capture, ChargeOpened, RefundAnswered
 from services.escrow.providers.base import SignatureInvalid
 
 REPLAY_WINDOW_SECONDS: Final = 300
-CALL_SECONDS: Final = 5.0
+Number = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]{1,64}$")]
+Paid = Annotated[int, Field(strict=True, gt=0, le=10**15)]
+"""As large as the provider allows, not as we do: what was paid wrongly must still fit into suspense."""
 
 
 class _ChargeData(BaseModel):
     model_config = ConfigDict(extra="ignore")
-    out_no: str
-    transaction_id: str
-    amount: Amount
+    out_no: Number
+    transaction_id: Number
+    amount: Paid
     currency: Currency
-    paid_at: datetime
 
 
 class _RefundData(BaseModel):
     model_config = ConfigDict(extra="ignore")
-    refund_no: str
+    refund_no: Number
 
 
 class _Callback(BaseModel):
@@ -54,6 +54,7 @@ class SandboxProvider:
     callback_url: str
     secret: str
     client: httpx.AsyncClient
+    call_seconds: float = 5.0
     name: str = "sandbox"
 
     async def open_charge(self, instruction: Instruction, _attempt: int) -> ChargeOpened:
@@ -94,17 +95,19 @@ class SandboxProvider:
             if seen.type == "charge.succeeded":
                 charge = _ChargeData.model_validate(seen.data)
                 return Capture(
-                    self._caller, self.name, charge.out_no, charge.transaction_id, charge.amount, charge.currency,
-                    charge.paid_at,
-                )  # fmt: skip
+                    self._caller, self.name, charge.out_no, charge.transaction_id, charge.amount, charge.currency
+                )
             if seen.type == "refund.succeeded":
                 return RefundAnswered(self._caller, _RefundData.model_validate(seen.data).refund_no, "succeeded")
         except ValidationError as error:
-            raise SignatureInvalid from error
+            raise InvalidRequest.at("", "not a callback of the sandbox provider") from error
         return None
 
     def acknowledgement(self) -> bytes:
         return b'{"code": "SUCCESS"}'
+
+    async def aclose(self) -> None:
+        await self.client.aclose()
 
     @property
     def _caller(self) -> Caller:
@@ -114,7 +117,7 @@ class SandboxProvider:
         raw = json.dumps(body).encode()
         try:
             response = await self.client.post(
-                self.url + path, content=raw, headers=self._signed("POST", path, raw), timeout=CALL_SECONDS
+                self.url + path, content=raw, headers=self._signed("POST", path, raw), timeout=self.call_seconds
             )
         except httpx.HTTPError as error:
             raise Unanswered(type(error).__name__) from error
