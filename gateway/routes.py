@@ -51,6 +51,7 @@ from gateway.handlers import (
 from gateway.schemas import (
     AdvanceIn,
     AdvanceOut,
+    ClockOut,
     CodeIn,
     CodeOut,
     DisclosureIn,
@@ -361,9 +362,10 @@ async def list_events(
     """What has happened, as the parties you act for may see it, and what concerns yourself; newest first."""
     if not caller.party_id:
         require_person(caller)
-    party = caller.party_id if EVENTS_SCOPE in caller.scopes else None
+    elif EVENTS_SCOPE not in caller.scopes:
+        raise domain.ScopeMissing({"scope": EVENTS_SCOPE})
     rows = await store.EVENTS_SEEN.rows(
-        _database(request), person=caller.person_id, party=party, party_id=party_id, type=type, subject=subject,
+        _database(request), person=caller.person_id, party=caller.party_id, party_id=party_id, type=type, subject=subject,
         after=starting_after, limit=limit + 1,
     )  # fmt: skip
     return page(rows, limit, lambda row: EventOut.of(_event(row)))
@@ -384,6 +386,15 @@ async def get_operation(operation_id: OperationId, caller: CallerOf, request: Re
         raise NotFound
     operation: Operation = store.OPERATIONS.codec.decode(row)
     return OperationOut.of(operation)
+
+
+@router.get("/sandbox/clock", operation_id="get_clock", response_model=ClockOut, openapi_extra=who("any"))
+async def get_clock(request: Request) -> ClockOut:
+    """What time it is in this sandbox, as every deadline sees it."""
+    if not _is_sandbox(request):
+        raise domain.SandboxOnly
+    service = request.app.state.service
+    return ClockOut(now=await service.now(), offset_seconds=await service.offset_seconds())
 
 
 @router.post(

@@ -189,6 +189,13 @@ class AdvanceIn(In):
     by_seconds: Annotated[int, Field(ge=1, le=10 * 366 * 24 * 3600)] | None = None
 
 
+class ClockOut(Out):
+    """Business time, and how far it is ahead of the real one."""
+
+    now: datetime
+    offset_seconds: int
+
+
 class AdvanceOut(Out):
     operation_id: OperationId
     now: datetime
