@@ -13,7 +13,7 @@ from contracts.order import OrderPlaced
 from contracts.partner import StaffChanged
 from services.distribution.commands import Join, Open, Share
 from services.distribution.commission import Commission
-from services.distribution.domain import PersonTouches
+from services.distribution.domain import PersonTouches, Touch
 from services.distribution.tokens import Tokens
 from tests.distribution import world
 from tests.distribution.world import RULES, TOKENS, World, goods, order, shipping
@@ -106,7 +106,8 @@ def _no_touch(story: Story, offer: str) -> dict[str, Any]:
 def _forged(story: Story, offer: str) -> dict[str, Any]:
     angel = story.angel()
     story.touch(story.link(angel, offer))
-    real = next(row for row in story.batch.effects.appended.values())[0]
+    (real,) = story.batch.effects.appended[Touch]
+    assert isinstance(real, Touch)
     return {"touch_token": Tokens(OKPKey.generate_key("Ed25519"), RULES).for_touch(real)}
 
 

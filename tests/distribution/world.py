@@ -15,6 +15,7 @@ from chassis.batch import Batch
 from chassis.caller import Command
 from chassis.decision import NotYet
 from chassis.message import Message, Times
+from chassis.store import Keyed
 from chassis.touches import Handler
 from contracts.escrow import Held, LineAmount, Refunded, Released, ReleasedLeg, ReversedLeg
 from contracts.fact import Fact
@@ -37,6 +38,7 @@ RULES = Rules(version=1, link_days=30, window_days=30, touches_max=20, zone=SHAN
 TOKENS = Tokens(KEY, RULES)
 HANDLERS: dict[type, Handler] = {**wiring.hears(RULES, TOKENS), **wiring.asked(RULES, TOKENS, "http://buluo.test/")}
 STORES = {each.kind: each for each in store.STORES}
+KEYED = {each.kind: each for each in store.STORES if isinstance(each, Keyed)}
 NOON = datetime(2026, 11, 2, 4, 0, tzinfo=UTC)
 """Noon in Shanghai."""
 
@@ -89,7 +91,7 @@ class World:
         waiting, wanted = self.batch.decide([message])
         while waiting:
             for kind, key in wanted:
-                self.batch.loaded(STORES[kind], [key], [])
+                self.batch.loaded(KEYED[kind], [key], [])
             waiting, wanted = self.batch.decide(waiting)
         refused = [error for asked, error in self.batch.refused if asked is message]
         if refused:
