@@ -21,6 +21,10 @@ from chassis.touches import Touch, early, unknown
 from contracts.fact import SPECVERSION, Fact
 
 Key = tuple[type, str]
+Row = tuple[Any, ...]
+Change = tuple[Key, object, Row]
+Spoken = tuple[Row, Delivery | None, Key]
+"""A fact's outbox row, its copy for the bus where anybody hears it, and the aggregate that says it."""
 PERFORMED_WITHIN_SECONDS = 10
 
 
@@ -33,7 +37,7 @@ class Slot:
     version: int = 0
     said: int = 0
     head: bytes = b""
-    encoded: tuple[Any, ...] | None = None
+    encoded: Row | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +60,19 @@ class Effects:
     """What the applied decisions add beside their aggregates."""
 
     appended: dict[type, list[object]] = field(default_factory=lambda: defaultdict(list))
-    outbox: list[tuple[Any, ...]] = field(default_factory=list)
+    rows: dict[type, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    """What is appended, encoded."""
+    outbox: list[Row] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     instructions: list[Instruction] = field(default_factory=list)
-    history: list[tuple[Any, ...]] = field(default_factory=list)
+    instructed: list[Row] = field(default_factory=list)
+    """The instructions, encoded."""
+    history: list[Row] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
-    inbox: list[tuple[Any, ...]] = field(default_factory=list)
+    inbox: list[Row] = field(default_factory=list)
     unparked: list[bytes] = field(default_factory=list)
+    blamed: list[tuple[bytes, str]] = field(default_factory=list)
+    """Parked facts that turned out to be poison, and why."""
     changed: set[Key] = field(default_factory=set)
 
 
@@ -100,7 +110,7 @@ class Batch:
             for touch in message.handler.touches:
                 try:
                     named = touch.keys(message.payload, *seen) if touch.after else touch.keys(message.payload)
-                except Exception:  # noqa: BLE001, S112 - the same call fails again while deciding, and is reported there
+                except Exception:  # noqa: BLE001 - the same call fails again while deciding, and is reported there
                     break
                 keys.update((touch.kind, key) for key in named if (touch.kind, key) not in self.slots)
                 found = [self.slots.get((touch.kind, key)) for key in named]
@@ -158,16 +168,23 @@ class Batch:
             return False
         except Unloaded:
             raise
-        except Refused as refusal:
-            if message.origin == "command":
-                self.refused.append((message, refusal))
-            else:
-                self.refused.append((message, Bug(refusal)))
         except Already:
             self._record(message, "ignored:already_there", None)
         except Exception as error:  # noqa: BLE001 - a bug in one decision concerns its own message alone
-            self.refused.append((message, Bug(error)))
+            self._refuse(message, error)
         return True
+
+    def _refuse(self, message: Message, error: Exception) -> None:
+        """Only a command may be refused: whatever else is, has met a bug."""
+        if message.origin == "command" and isinstance(error, Refused):
+            self.refused.append((message, error))
+            return
+        self.refused.append((message, Bug(error)))
+        if message.is_fact:
+            # Later facts of its keys wait behind it, those of this batch too.
+            self.poisoned = self.poisoned.union(touched(message, self.slots))
+        if message.origin == "parked":
+            self.effects.blamed.append((message.id, why(error)))
 
     def _gather(self, message: Message, at: Moment) -> list[Any]:
         seen: list[Any] = []
@@ -196,45 +213,83 @@ class Batch:
 
     def _apply(self, message: Message, applied: Applied, at: Moment) -> None:
         # All that can fail comes first: a decision is applied whole or not at all.
-        body = _reply_bytes(message, applied.reply)
-        prepared = [self._prepare(value) for value in applied.changed]
-        by_key = {key[1]: key for key, _ in prepared if key}
-        spoken = [(said, self._speaker(said, by_key)) for said in applied.facts]
+        reply = _reply_bytes(message, applied.reply)
+        changes, appended = self._prepare(applied)
+        spoken = self._speak(message, applied, changes, at)
+        instructed = [self._instruction_row(each) for each in applied.instructions]
 
-        for (key, encoded), value in zip(prepared, applied.changed, strict=True):
-            if key is None:
-                self.effects.appended[type(value)].append(value)
-            else:
-                self._change(message, applied, key, value, encoded)
-        for n, (said, key) in enumerate(spoken):
-            self._say(message, said, key, at.uuid("fact", n))
+        for key, value, encoded in changes:
+            self._change(message, applied, key, value, encoded)
+        for value, rows in appended:
+            self.effects.appended[type(value)].append(value)
+            self.effects.rows[type(value)].extend(rows)
+        for row, delivery, key in spoken:
+            self._say(row, delivery, key)
         self.effects.instructions.extend(applied.instructions)
-        self._record(message, "applied", body)
+        self.effects.instructed.extend(instructed)
+        self._record(message, "applied", reply)
 
-    def _prepare(self, value: object) -> tuple[Key | None, tuple[Any, ...]]:
-        store = self.stores[type(value)]
-        if isinstance(store, Appended):
-            return None, ()
-        return (store.kind, store.key_of(value)), store.codec.encode(value)
+    def _prepare(self, applied: Applied) -> tuple[list[Change], list[tuple[object, list[Row]]]]:
+        """What a decision changes, and what it appends, as rows."""
+        changes: list[Change] = []
+        appended: list[tuple[object, list[Row]]] = []
+        for value in applied.changed:
+            store = self.stores[type(value)]
+            if isinstance(store, Appended):
+                appended.append((value, [store.codec.encode(row) for row in store.rows(value)]))
+            else:
+                key = store.kind, store.key_of(value)
+                slot = self.slots.get(key)
+                if slot and (moved := store.pins_moved(slot.value, value)):
+                    raise ValueError(f"{store.name}: pinned and changed: {moved}")
+                changes.append((key, value, store.codec.encode(value)))
+        return changes, appended
 
-    def _speaker(self, said: Said, by_key: Mapping[str, Key]) -> Key:
-        if said.about is not None:
-            store = self.stores[type(said.about)]
-            if isinstance(store, Keyed):
-                return store.kind, store.key_of(said.about)
-        key = by_key.get(said.fact.subject)
-        if key is None:
-            raise LookupError(f"{said.fact.type}: no changed aggregate is its subject {said.fact.subject}")
-        return key
+    def _speak(self, message: Message, applied: Applied, changes: Sequence[Change], at: Moment) -> list[Spoken]:
+        """The facts of a decision, each with its number in the life of the aggregate that says it."""
+        spoken: list[Spoken] = []
+        for n, said in enumerate(applied.facts):
+            key = self._speaker(said, changes)
+            slot = self.slots.get(key)
+            before = sum(1 for _, _, each in spoken if each == key)
+            sequence = (slot.said if slot else 0) + before + 1
+            spoken.append((*self._outbox_row(message, said, sequence, at.uuid("fact", n)), key))
+        return spoken
 
-    def _change(self, message: Message, applied: Applied, key: Key, value: object, encoded: tuple[Any, ...]) -> None:
+    def _speaker(self, said: Said, changes: Sequence[Change]) -> Key:
+        """The changed aggregate whose fact this is: `about`, or the one with the subject's key."""
+        store = self.stores[type(said.about)] if said.about is not None else None
+        about = (store.kind, store.key_of(said.about)) if isinstance(store, Keyed) else None
+        for key, _, _ in reversed(changes):
+            if key == about if about else key[1] == said.fact.subject:
+                return key
+        raise LookupError(f"{said.fact.type}: no changed aggregate is its subject {said.fact.subject}")
+
+    def _outbox_row(self, message: Message, said: Said, sequence: int, fact_id: UUID) -> tuple[Row, Delivery | None]:
+        fact = said.fact
+        body = envelope_json(
+            fact,
+            fact_id,
+            source=self.service,
+            time=self.times.now,
+            sequence=sequence,
+            causation=message.id.hex(),
+            correlation=message.correlation,
+            audience=said.audience,
+        )
+        if self.heard(fact.type):
+            delivery = Delivery(fact_id, fact, message.correlation, body)
+            return (fact_id, fact.type, fact.subject, sequence, body, None), delivery
+        return (fact_id, fact.type, fact.subject, sequence, body, self.times.system_now), None
+
+    def _change(self, message: Message, applied: Applied, key: Key, value: object, encoded: Row) -> None:
         slot = self.slots.get(key)
         if slot is None:
             slot = self.slots[key] = Slot(None)
         store = self.stores[key[0]]
         before = None
         if slot.version:
-            before = digest(slot.encoded if slot.encoded else store.codec.encode(slot.value))
+            before = digest(slot.encoded or store.codec.encode(slot.value))
         slot.value, slot.encoded, slot.version = value, encoded, slot.version + 1
         row, slot.head = link(
             kind=store.name,
@@ -253,26 +308,13 @@ class Batch:
         self.effects.history.append(row)
         self.effects.changed.add(key)
 
-    def _say(self, message: Message, said: Said, key: Key, fact_id: UUID) -> None:
+    def _say(self, row: Row, delivery: Delivery | None, key: Key) -> None:
         slot = self.slots[key]
-        assert slot is not None  # noqa: S101 - _speaker found it among the changed
-        slot.said += 1
-        fact = said.fact
-        body = envelope_json(
-            fact,
-            fact_id,
-            source=self.service,
-            time=self.times.now,
-            sequence=slot.said,
-            causation=message.id.hex(),
-            correlation=message.correlation,
-            audience=said.audience,
-        )
-        heard = self.heard(fact.type)
-        sent_at = None if heard else self.times.system_now
-        self.effects.outbox.append((fact_id, fact.type, fact.subject, slot.said, body, sent_at))
-        if heard:
-            self.effects.deliveries.append(Delivery(fact_id, fact, message.correlation, body))
+        if slot:
+            slot.said += 1
+        self.effects.outbox.append(row)
+        if delivery:
+            self.effects.deliveries.append(delivery)
 
     def _record(self, message: Message, outcome: str, reply: bytes | None) -> None:
         self.effects.inbox.append((message.id, message.source, outcome, message.fingerprint, reply))
@@ -285,13 +327,12 @@ class Batch:
 
     # --- saving --------------------------------------------------------------------------------------------------
 
-    def save(self, parked: Sequence[tuple[Any, ...]], forgotten: Sequence[bytes]) -> Save:
+    def save(self, parked: Sequence[Row], forgotten: Sequence[bytes]) -> Save:
         """The whole batch as one statement. `parked` facts are written down; `forgotten` were parked and are known."""
         save, effects = Save(), self.effects
         for store in self.stores.values():
             if isinstance(store, Appended):
-                values = (row for value in effects.appended.get(store.kind, ()) for row in store.rows(value))
-                save.insert(store, [store.codec.encode(row) for row in values])
+                save.insert(store, effects.rows.get(store.kind, ()))
                 continue
             names = [f.name for f in store.codec.fields]
             picked = [names.index(name) for name, _ in store.update_columns[:-3]]
@@ -308,15 +349,15 @@ class Batch:
             save.insert(store, inserts)
         save.inbox(effects.inbox)
         save.outbox(effects.outbox)
-        save.instruct([self._instruction_row(each) for each in effects.instructions])
+        save.instruct(effects.instructed)
         save.finish(effects.answered)
         save.park(parked)
+        save.blame(effects.blamed)
         save.unpark([*effects.unparked, *forgotten])
         save.history(effects.history)
         return save
 
-
-    def _instruction_row(self, each: Instruction) -> tuple[Any, ...]:
+    def _instruction_row(self, each: Instruction) -> Row:
         """The sweep looks at it when its time has come; for one performed at once, when that must have failed."""
         next_at = self.times.system_now + timedelta(seconds=each.after_seconds or PERFORMED_WITHIN_SECONDS)
         return (each.id, each.kind, json.dumps(dict(each.body)), next_at)
@@ -328,6 +369,17 @@ class Already(Exception):  # noqa: N818
 
 def key_name(kind: type, key: str) -> str:
     return f"{kind.__name__}:{key}"
+
+
+def names_json(names: Iterable[str]) -> str:
+    """Names of keys as jsonb takes them, which holds neither NUL nor half a surrogate pair."""
+    return json.dumps([name.replace("\0", "?").encode(errors="replace").decode() for name in names])
+
+
+def why(error: Exception) -> str:
+    """The reason a fact is parked for: what was raised, never what it said, which may quote anything."""
+    inner = error.error if isinstance(error, Bug) else error
+    return f"{type(inner).__name__}: {inner.code}" if isinstance(inner, Refused) else type(inner).__name__
 
 
 def touched(message: Message, slots: Mapping[Key, Slot | None]) -> list[str]:

@@ -9,7 +9,25 @@ from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 Pool = asyncpg.Pool
+OUTAGE = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InvalidTransactionStateError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.PostgresSystemError,
+)
+"""What says nothing of the statement, only of the moment: no connection, no room, a restart, a standby, a lock not had
+in time. The same statement may run a little later; nobody is to blame for it."""
 _DIALECT = asyncpg_dialect()
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether to wait and try again. A wrong setting is an InterfaceError too, but no waiting mends it."""
+    return isinstance(error, OUTAGE) and not isinstance(error, ValueError)
 
 
 class _Connection(asyncpg.Connection):  # type: ignore[misc]

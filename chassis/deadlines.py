@@ -13,8 +13,8 @@ import asyncpg
 import structlog
 
 from chassis.caller import Command
-from chassis.db import Database
-from chassis.desk import OUTAGE, Desk
+from chassis.db import OUTAGE, Database
+from chassis.desk import Desk
 
 SWEEP_EVERY_SECONDS = 0.25
 SWEEP_MAX = 500

@@ -2,14 +2,16 @@
 
 Natural batching: no timer; an idle desk serves one message at once, a busy one finds the next batch waiting. The good
 path takes no locks: states are loaded, decided in memory and saved by one statement that checks the loaded versions;
-a batch that lost a race runs again with locks; a batch that the database refuses is halved until the culprit is alone.
+a batch that lost a race runs again with locks; a batch that the database refuses is halved until the culprit is alone;
+an outage blames nobody, and the same batch runs again.
 """
 
 import asyncio
 import secrets
 import time
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -17,10 +19,12 @@ import asyncpg
 import structlog
 
 from chassis import mailbox, metrics
-from chassis.batch import Batch, Bug, Key, key_name, touched
+from chassis.batch import Batch, Bug, Key, key_name, names_json, touched, why
 from chassis.caller import SYSTEM, Command
+from chassis.db import is_outage
 from chassis.decision import NotYet, Refused
-from chassis.message import Delivery, Heard, Message, Reply, Times, message_id
+from chassis.early import Sleepers
+from chassis.message import Delivery, Heard, Message, Origin, Reply, Times, message_id
 from chassis.save import Save
 from chassis.settings import DeskSettings
 from chassis.store import Keyed, Store
@@ -29,6 +33,9 @@ from chassis.touches import Handler
 RERUNS_MAX = 5
 NOT_YET_WAIT_SECONDS = 2.0
 RETRY_EARLY_SECONDS = 0.2
+RETRY_OUTAGE_SECONDS = 0.2
+ACQUIRE_SECONDS = 2
+SLEEPING_MAX = 10_000
 
 log = structlog.get_logger("desk")
 
@@ -62,9 +69,8 @@ class HandOff(Protocol):
     def hand_off(self, deliveries: Sequence[Delivery]) -> None: ...
 
 
-OUTAGE = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError,
-          asyncpg.TooManyConnectionsError, TimeoutError)  # fmt: skip
 LOST_RACE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.UniqueViolationError)
+TOO_SLOW = (asyncpg.QueryCanceledError, TimeoutError)
 
 
 class Desk:
@@ -88,12 +94,22 @@ class Desk:
         self.instruct: Callable[[Sequence[Any]], None] = lambda _: None
         self._waiting: deque[Message] = deque()
         self._wake = asyncio.Event()
-        self._early: list[Message] = []
-        self._sleeping: dict[str, list[Message]] = defaultdict(list)
+        self._early = Sleepers()
+        self._retry_early_at = 0.0
+        self._sleeping = Sleepers(SLEEPING_MAX)
         self._poisoned: frozenset[str] = frozenset()
         self._watchers: dict[str, list[asyncio.Event]] = defaultdict(list)
         self._task: asyncio.Task[None] | None = None
         self._busy = False
+        self._closed = False
+        self._check_touches()
+
+    def _check_touches(self) -> None:
+        """What is touched can be loaded: a kind without a table would be looked for until the end of time."""
+        for payload, handler in self.handlers.items():
+            for touch in handler.touches:
+                if not isinstance(self.stores.get(touch.kind), Keyed):
+                    raise TypeError(f"{payload.__name__} touches {touch.kind.__name__}: no table of {self.service}")
 
     # --- messages in ---------------------------------------------------------------------------------------------
 
@@ -103,10 +119,13 @@ class Desk:
 
         Raises the Refused that the handler decided, KeyReused, NotYetKnown after 2 s, Overloaded or Unavailable.
         """
-        if len(self._waiting) >= self.settings.desk_commands_max:
+        if self._closed:
+            raise Unavailable
+        if len(self._waiting) + len(self._early) >= self.settings.desk_commands_max:
             raise Overloaded
         caller = command.caller
-        now = time.monotonic()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Reply] = loop.create_future()
         message = Message(
             id=message_id(caller.principal, operation, key) if key else secrets.token_bytes(16),
             source=operation,
@@ -118,19 +137,24 @@ class Desk:
             on_behalf_of=caller.party_id,
             correlation=caller.request_id,
             fingerprint=blake2b(body, digest_size=16).digest() if key else None,
-            answer=asyncio.get_running_loop().create_future(),
-            give_up_at=now + self.settings.desk_answer_seconds,
+            answer=answer,
+            asked_at=time.monotonic(),
         )
-        assert message.answer is not None  # noqa: S101
         self._put(message)
-        return await message.answer
+        # The loop may itself be waiting for the database: a caller's patience does not hang on it.
+        patience = loop.call_later(self.settings.desk_answer_seconds, message.give_up, Unavailable())
+        try:
+            return await answer
+        finally:
+            patience.cancel()
 
     def hear(self, delivery: Delivery, done: Callable[[], None], *, parked: bool = False) -> bool:
         """A fact has arrived. Never waits, never refuses; `done` is called after its effect is committed or parked.
 
-        False where the desk is so full that it leaves this copy: the fact is durable, its bus brings it back.
+        False where the desk is so full, or so closed, that it leaves this copy: the fact is durable, its bus brings it
+        back.
         """
-        if len(self._waiting) >= self.settings.desk_facts_max and not parked:
+        if self._closed or (len(self._waiting) >= self.settings.desk_facts_max and not parked):
             return False
         handler = self.handlers.get(type(delivery.fact))
         if handler is None:
@@ -153,15 +177,28 @@ class Desk:
         )
         return True
 
-    def fall_due(self, command: Command, name: tuple[str, ...]) -> None:
-        """A deadline has passed. `name` is (aggregate, kind, due time): whoever sweeps it, it fires once."""
-        self._system("deadline", command, message_id("deadline", *name), name[1], None)
+    def fall_due(self, command: Command, name: tuple[str, ...], done: Callable[[], None] | None = None) -> None:
+        """A deadline has passed. `name` is (aggregate, kind, due time): whoever sweeps it, it fires once.
+
+        `done` is called when the desk is through with it, whatever became of it.
+        """
+        self._system("deadline", command, message_id("deadline", *name), name[1], done=done)
 
     def answered(self, command: Command, instruction_id: str) -> None:
         """The outside has answered an instruction: its effect and the instruction's end are one transaction."""
-        self._system("answer", command, message_id("answer", instruction_id), type(command).__name__, instruction_id)
+        id_ = message_id("answer", instruction_id)
+        self._system("answer", command, id_, type(command).__name__, answers=instruction_id)
 
-    def _system(self, origin: Any, command: Command, id_: bytes, source: str, answers: str | None) -> None:
+    def _system(
+        self,
+        origin: Origin,
+        command: Command,
+        id_: bytes,
+        source: str,
+        *,
+        answers: str | None = None,
+        done: Callable[[], None] | None = None,
+    ) -> None:
         self._put(
             Message(
                 id=id_,
@@ -173,6 +210,7 @@ class Desk:
                 actor=SYSTEM.actor,
                 correlation=command.caller.request_id,
                 answers=answers,
+                done=done,
             )
         )
 
@@ -219,16 +257,16 @@ class Desk:
         self._task = asyncio.create_task(self._loop(), name=f"desk:{self.service}")
 
     async def stop(self, drain_seconds: float = 5.0) -> None:
-        """Decide what waits, then end."""
+        """Decide what waits, then end; what comes meanwhile is for whoever runs next."""
+        self._closed = True
         give_up_at = time.monotonic() + drain_seconds
-        while not self.quiet and time.monotonic() < give_up_at:
+        while not self.quiet and time.monotonic() < give_up_at:  # noqa: ASYNC110 - once, at the end
             await asyncio.sleep(0.01)
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        for message in [*self._waiting, *self._early]:
-            if message.answer:
-                message.refuse(Unavailable())
+        _send_away([*self._waiting, *self._early.wake_all()])
+        self._waiting.clear()
 
     async def learn_poison(self) -> None:
         """Facts of a poisoned key wait behind it. Other replicas park too, so this is read again with every sweep."""
@@ -237,45 +275,65 @@ class Desk:
 
     async def _loop(self) -> None:
         while True:
-            if not self._waiting:
-                self._wake.clear()
-                timeout = RETRY_EARLY_SECONDS if self._early else None
-                try:
-                    await asyncio.wait_for(self._wake.wait(), timeout)
-                except TimeoutError:
-                    self._again(self._early)
-                    continue
-            size = min(len(self._waiting), self.settings.desk_batch_max)
-            batch = [self._waiting.popleft() for _ in range(size)]
+            batch = await self._next()
             self._busy = True
             try:
                 await self._serve(self._still_wanted(batch))
             except asyncio.CancelledError:
+                _send_away(batch)
                 raise
-            except Exception as error:  # the loop outlives every defect
+            except Exception:  # the loop outlives every defect
                 log.exception("desk_defect", service=self.service)
-                for message in batch:
-                    message.refuse(Defect()) if message.answer else None
                 metrics.DESK_DEFECTS.labels(self.service).inc()
-                await asyncio.sleep(0.1 if isinstance(error, OUTAGE) else 0)
+                self._put_back(batch)
+                await asyncio.sleep(RETRY_OUTAGE_SECONDS)
             finally:
                 self._busy = False
 
+    async def _next(self) -> list[Message]:
+        """All that waits, up to a batch. Only an idle desk waits, and only for early commands with a timer."""
+        self._retry_early()
+        while not self._waiting:
+            self._wake.clear()
+            timeout = max(0.0, self._retry_early_at - time.monotonic()) if self._early else None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), timeout)
+            self._retry_early()
+        size = min(len(self._waiting), self.settings.desk_batch_max)
+        return [self._waiting.popleft() for _ in range(size)]
+
+    def _retry_early(self) -> None:
+        """Now and then without a change seen here: another replica may have made it, and patience may have ended."""
+        now = time.monotonic()
+        if self._early and now >= self._retry_early_at:
+            self._retry_early_at = now + RETRY_EARLY_SECONDS
+            self._again(self._early.wake_all())
+
     def _still_wanted(self, batch: Iterable[Message]) -> list[Message]:
         """Without the commands nobody waits for any more, and with duplicates behind their first."""
-        now, first = time.monotonic(), dict[bytes, Message]()
+        first = dict[bytes, Message]()
         for message in batch:
-            if message.answer and (message.answer.done() or message.give_up_at < now):
-                message.refuse(Unavailable())
+            if not message.wanted:
                 continue
             leader = first.setdefault(message.id, message)
             if leader is message:
                 continue
             if message.fingerprint != leader.fingerprint:
                 message.refuse(KeyReused())
-            else:
-                leader.followers.append(message)
+                continue
+            leader.followers.append(message)
+            if message.origin == "parked":
+                # A copy from the bus would only find that the fact is parked; the parked one is to be tried.
+                leader.origin = "parked"
         return list(first.values())
+
+    def _put_back(self, batch: Iterable[Message]) -> None:
+        """After a defect of the desk itself: callers are told, facts are tried again, sweeps bring back the rest."""
+        for message in batch:
+            if message.is_fact and not message.settled:
+                self._waiting.append(message)
+            else:
+                message.refuse(Defect())
 
     async def _serve(self, batch: list[Message]) -> None:
         """Until every message of the batch has its outcome: rerun, wait for the database, or halve."""
@@ -283,21 +341,22 @@ class Desk:
         while batch:
             try:
                 with metrics.DESK_SECONDS.labels(self.service).time():
-                    await self._run(batch, locked=reruns > 0)
-                return
+                    decided = await self._run(batch, locked=reruns > 0)
             except LOST_RACE as error:
                 reruns += 1
                 metrics.DESK_RERUNS.labels(self.service).inc()
-                if reruns <= RERUNS_MAX:
-                    continue
-                await self._divide(batch, error)
-                return
-            except OUTAGE as error:
+                if reruns > RERUNS_MAX:
+                    await self._divide(batch, error)
+                    return
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is somebody's: halving finds out whose
+                if not is_outage(error) or (isinstance(error, TOO_SLOW) and len(batch) > 1):
+                    await self._divide(batch, error)
+                    return
                 log.warning("database_unreachable", service=self.service, error=type(error).__name__)
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(RETRY_OUTAGE_SECONDS)
                 batch = self._still_wanted(batch)
-            except asyncpg.PostgresError as error:
-                await self._divide(batch, error)
+            else:
+                self._settle(decided)
                 return
 
     async def _divide(self, batch: list[Message], error: Exception) -> None:
@@ -308,32 +367,45 @@ class Desk:
             await self._serve(batch[middle:])
             return
         (message,) = batch
-        log.error("refused_by_database", service=self.service, source=message.source, error=repr(error))
+        metrics.DESK_DEFECTS.labels(self.service).inc()
+        log.error("message_refused", service=self.service, source=message.source, error=type(error).__name__)
         if message.is_fact:
-            await self._poison(message, f"database: {type(error).__name__}")
+            await self._poison(message, why(error))
         else:
             message.refuse(Defect())
 
     # --- one batch, one transaction ------------------------------------------------------------------------------
 
-    async def _run(self, messages: list[Message], *, locked: bool) -> None:
-        assert self.pool is not None  # noqa: S101
-        async with self.pool.acquire(timeout=2) as connection:
-            if not locked:
-                batch = await self._decide(connection, messages, "")
-                save = self._compose(batch)
-                if not save.empty:
-                    sql, values = save.statement()
-                    await connection.execute(sql, *values)
-            else:
+    async def _run(self, messages: list[Message], *, locked: bool) -> "Decided":
+        async with self._connection() as connection:
+            if locked:
                 async with connection.transaction():
-                    batch = await self._decide(connection, messages, " FOR UPDATE")
-                    save = self._compose(batch)
-                    if not save.empty:
-                        sql, values = save.statement()
-                        await connection.execute(sql, *values)
+                    decided = await self._decide_and_save(connection, messages, " FOR UPDATE")
+            else:
+                decided = await self._decide_and_save(connection, messages, "")
         metrics.DESK_BATCH.labels(self.service).observe(len(messages))
-        await self._settle(batch)
+        return decided
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        """A connection; whatever keeps us from having one is an outage, be it a refusal in the server's own words."""
+        assert self.pool is not None  # noqa: S101
+        try:
+            connection = await self.pool.acquire(timeout=ACQUIRE_SECONDS)
+        except asyncpg.PostgresError as error:
+            raise ConnectionError(type(error).__name__) from error
+        try:
+            yield connection
+        finally:
+            await self.pool.release(connection)
+
+    async def _decide_and_save(self, connection: Any, messages: list[Message], lock: str) -> "Decided":
+        decided = await self._decide(connection, messages, lock)
+        save = self._compose(decided)
+        if not save.empty:
+            sql, values = save.statement()
+            await connection.execute(sql, *values)
+        return decided
 
     async def _decide(self, connection: Any, messages: list[Message], lock: str) -> "Decided":
         rows = await connection.fetch(mailbox.LOOK_UP, [message.id for message in messages])
@@ -378,16 +450,16 @@ class Desk:
         rows = [self._parked_row(batch, message, reason, poison=False) for message, reason in facts]
         for message, error in batch.refused:
             if message.origin == "fact":
-                rows.append(self._parked_row(batch, message, _why(error), poison=True))
+                rows.append(self._parked_row(batch, message, why(error), poison=True))
         return batch.save(rows, decided.forgotten)
 
     def _parked_row(self, batch: Batch, message: Message, reason: str, *, poison: bool) -> tuple[Any, ...]:
-        names = ", ".join(f'"{name}"' for name in touched(message, batch.slots))
-        return (message.id, message.source, f"[{names}]", message.body, reason, poison)
+        names = names_json(touched(message, batch.slots))
+        return (message.id, message.source, names, message.body, reason, poison)
 
     # --- after the commit ----------------------------------------------------------------------------------------
 
-    async def _settle(self, decided: "Decided") -> None:
+    def _settle(self, decided: "Decided") -> None:
         batch = decided.batch
         if batch.effects.deliveries:
             self.bus.hand_off(batch.effects.deliveries)
@@ -400,7 +472,7 @@ class Desk:
         for message, outcome in batch.outcomes:
             metrics.DESK_MESSAGES.labels(self.service, message.origin, outcome.partition(":")[0]).inc()
         for message, error in batch.refused:
-            await self._refuse(message, error)
+            self._refuse(message, error)
         self._keep(batch)
         self._notify(batch.effects.changed)
         for message in decided.parked:
@@ -414,63 +486,68 @@ class Desk:
         else:
             message.reply(Reply((row["reply"] if row else None) or b"null", replayed=True))
 
-    async def _refuse(self, message: Message, error: Exception) -> None:
+    def _refuse(self, message: Message, error: Exception) -> None:
         if not isinstance(error, Bug):
             metrics.DESK_MESSAGES.labels(self.service, message.origin, "refused").inc()
             message.refuse(error)
             return
         metrics.DESK_DEFECTS.labels(self.service).inc()
         log.error("decision_failed", service=self.service, source=message.source, exc_info=error.error)
-        if message.origin == "fact":
+        if message.is_fact:
             metrics.PARKED.labels(self.service, "poison").inc()
-            await self.learn_poison()
-        elif message.origin == "parked":
-            await self._poison(message, _why(error))
+            self._poisoned = self._poisoned.union(touched(message, {}))
         message.refuse(Defect())
 
     async def _poison(self, message: Message, reason: str) -> None:
         """Written down with its reason, outside any batch: never dropped, never in the way of the others."""
-        assert self.pool is not None  # noqa: S101
         metrics.PARKED.labels(self.service, "poison").inc()
-        names = ", ".join(f'"{name}"' for name in touched(message, {}))
-        await self.pool.execute(
-            "INSERT INTO parked (id, type, keys, body, reason, poison) VALUES ($1, $2, $3::text::jsonb, $4, $5, true)"
-            " ON CONFLICT (id) DO UPDATE SET poison = true, reason = excluded.reason",
-            message.id, message.source, f"[{names}]", message.body, reason,
-        )  # fmt: skip
-        await self.learn_poison()
+        names = touched(message, {})
+        row = (message.id, message.source, names_json(names), message.body, reason)
+        while True:
+            try:
+                async with self._connection() as connection:
+                    await connection.execute(mailbox.POISON, *row)
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                await asyncio.sleep(RETRY_OUTAGE_SECONDS)
+            else:
+                break
+        self._poisoned = self._poisoned.union(names)
         message.refuse(NotYet())
 
     def _keep(self, batch: Batch) -> None:
         """Early commands stay for a while without a connection; early facts are remembered by what they wait for."""
-        now = time.monotonic()
         for message, early in batch.early:
-            if message.origin == "command":
-                waited = message.give_up_at - self.settings.desk_answer_seconds + NOT_YET_WAIT_SECONDS
-                if now >= waited:
-                    message.refuse(NotYetKnown({"reason": early.reason}))
-                elif message not in self._early:
-                    self._early.append(message)
-            elif message.is_fact and len(self._sleeping) < self.settings.desk_facts_max:
+            names = touched(message, batch.slots)
+            if message.is_fact:
                 message.origin = "parked"
-                for name in touched(message, batch.slots):
-                    if message not in self._sleeping[name]:
-                        self._sleeping[name].append(message)
+                self._sleeping.keep(message, names)
+            elif message.origin != "command":
+                message.refuse(early)  # A sweep brings it back.
+            elif time.monotonic() - message.asked_at >= NOT_YET_WAIT_SECONDS:
+                message.refuse(NotYetKnown({"reason": early.reason}))
+            else:
+                self._early.keep(message, names)
 
     def _notify(self, changed: set[Key]) -> None:
-        if changed and self._early:
-            self._again(self._early)
         for kind, key in changed:
             name = key_name(kind, key)
             for event in self._watchers.get(name, ()):
                 event.set()
-            if sleeping := self._sleeping.pop(name, None):
-                self._again(sleeping)
+            self._again([*self._early.wake(name), *self._sleeping.wake(name)])
 
-    def _again(self, messages: list[Message]) -> None:
-        self._waiting.extend(messages)
-        messages.clear()
-        self._wake.set()
+    def _again(self, messages: Sequence[Message]) -> None:
+        if messages:
+            self._waiting.extend(messages)
+            self._wake.set()
+
+
+def _send_away(messages: Iterable[Message]) -> None:
+    """The desk ends without having decided: callers are told that the effect is unknown, facts stay with their bus."""
+    for message in messages:
+        if message.answer:
+            message.refuse(Unavailable())
 
 
 class Decided:
@@ -481,9 +558,3 @@ class Decided:
         self.known: list[tuple[Message, Any]] = []
         self.forgotten: list[bytes] = []
         self.parked: list[Message] = []
-
-
-def _why(error: Exception) -> str:
-    inner = error.error if isinstance(error, Bug) else error
-    code = inner.code if isinstance(inner, Refused) else ""
-    return f"{type(inner).__name__}: {code}".rstrip(": ")

@@ -14,9 +14,9 @@ import structlog
 
 from chassis import mailbox, metrics
 from chassis.caller import Command
-from chassis.db import Database
+from chassis.db import OUTAGE, Database
 from chassis.decision import Instruction
-from chassis.desk import OUTAGE, Desk
+from chassis.desk import Desk
 
 SWEEP_EVERY_SECONDS = 1.0
 AT_ONCE_MAX = 16

@@ -185,10 +185,14 @@ WHERE id IN (SELECT id FROM parked WHERE NOT poison AND next_at <= clock_timesta
              ORDER BY at LIMIT 500 FOR UPDATE SKIP LOCKED)
 RETURNING id, body
 """
+POISON = """
+INSERT INTO parked (id, type, keys, body, reason, poison) VALUES ($1, $2, $3::text::jsonb, $4, $5, true)
+ON CONFLICT (id) DO UPDATE SET poison = true, reason = excluded.reason
+"""
 POISON_KEYS = "SELECT DISTINCT jsonb_array_elements_text(keys) AS key FROM parked WHERE poison"
 TAKE_INSTRUCTIONS = """
 UPDATE instructions SET attempts = attempts + 1,
-       next_at = clock_timestamp() + least(300, power(2, least(attempts, 9))) * interval '1 second' + interval '5 seconds'
+       next_at = clock_timestamp() + (5 + least(300, power(2, least(attempts, 9)))) * interval '1 second'
 WHERE id IN (SELECT id FROM instructions WHERE state = 'due' AND next_at <= clock_timestamp()
              ORDER BY next_at LIMIT 50 FOR UPDATE SKIP LOCKED)
 RETURNING id, kind, body, attempts

@@ -73,14 +73,24 @@ class Message:
     """A fact's envelope."""
     answer: "asyncio.Future[Reply] | None" = None
     done: Callable[[], None] | None = None
-    give_up_at: float = 0.0
-    """Monotonic seconds: a command that cannot be decided by then is answered without a decision."""
+    asked_at: float = 0.0
+    """Monotonic seconds: when a command came."""
     followers: list["Message"] = field(default_factory=list)
     """Duplicates in flight: they get this one's answer."""
 
     @property
     def is_fact(self) -> bool:
         return self.origin in {"fact", "parked"}
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody still waits for a command's answer; what is no command is always wanted."""
+        return self.answer is None or not self.answer.done() or any(each.wanted for each in self.followers)
+
+    @property
+    def settled(self) -> bool:
+        """Whether whoever waits has been told: a caller its answer, a bus that it may forget its copy."""
+        return self.done is None if self.answer is None else self.answer.done()
 
     def reply(self, reply: Reply) -> None:
         if self.answer and not self.answer.done():
@@ -96,8 +106,13 @@ class Message:
         for each in self.followers:
             each.refuse(error)
 
+    def give_up(self, error: Exception) -> None:
+        """Its own caller has waited long enough; whoever follows it goes on waiting."""
+        if self.answer and not self.answer.done():
+            self.answer.set_exception(error)
+
     def _heard(self) -> None:
-        """Tell the bus once: a fact that was parked keeps living here after the bus has forgotten it."""
+        """Tell whoever brought it, once: a fact that was parked lives on here after the bus has forgotten it."""
         if self.done:
             self.done()
             self.done = None

@@ -1,4 +1,4 @@
-"""Facts that came too early wait in `parked`; a sweep every second brings them back, whoever applied what they wait for."""
+"""Facts that came too early wait in `parked`; a sweep every second brings them back, whoever applied their predecessor."""
 
 import asyncio
 from uuid import UUID
@@ -7,8 +7,8 @@ import asyncpg
 import structlog
 
 from chassis import mailbox
-from chassis.db import Database
-from chassis.desk import OUTAGE, Desk
+from chassis.db import OUTAGE, Database
+from chassis.desk import Desk
 from chassis.message import Delivery
 from contracts import catalogue
 from contracts.fact import Envelope

@@ -28,7 +28,8 @@ class Save:
 
     def update(self, store: Keyed, rows: Sequence[Sequence[Any]]) -> None:
         """Rows of (key, version it was loaded with, *update_columns)."""
-        self._add("UPDATE", store.name, ((store.key, "text"), ("was", "bigint"), *store.update_columns), rows, store.key)
+        columns = ((store.key, "text"), ("was", "bigint"), *store.update_columns)
+        self._add("UPDATE", store.name, columns, rows, store.key)
 
     def insert(self, store: Keyed | Appended, rows: Sequence[Sequence[Any]]) -> None:
         self._add("INSERT", store.name, store.insert_columns, rows)
@@ -41,6 +42,10 @@ class Save:
 
     def park(self, rows: Sequence[Sequence[Any]]) -> None:
         self._add("INSERT", "parked", mailbox.PARKED, rows)
+
+    def blame(self, rows: Sequence[tuple[bytes, str]]) -> None:
+        """Parked facts whose decision has a bug: poison, with the reason."""
+        self._add("BLAME", "parked", (("id", "bytea"), ("reason", "text")), rows)
 
     def unpark(self, ids: Sequence[bytes]) -> None:
         self._add("DELETE", "parked", (("id", "bytea"),), [(each,) for each in ids])
@@ -94,4 +99,8 @@ def _finish(name: str, _columns: Columns, _key: str, source: str) -> str:
     return f"UPDATE {name} AS t SET state = 'done', error = NULL FROM {source} WHERE t.id = d.id AND t.state = 'due'"
 
 
-_STEP = {"UPDATE": _update, "INSERT": _insert, "DELETE": _delete, "FINISH": _finish}
+def _blame(name: str, _columns: Columns, _key: str, source: str) -> str:
+    return f"UPDATE {name} AS t SET poison = true, reason = d.reason FROM {source} WHERE t.id = d.id"
+
+
+_STEP = {"UPDATE": _update, "INSERT": _insert, "DELETE": _delete, "FINISH": _finish, "BLAME": _blame}

@@ -60,6 +60,10 @@ class Keyed:
     def key_of(self, value: object) -> str:
         return str(getattr(value, self.key))
 
+    def pins_moved(self, before: object, after: object) -> list[str]:
+        """Pinned fields that differ: the save would leave them behind, and the history would tell of what never was."""
+        return [name for name in self.pinned if getattr(before, name) != getattr(after, name)]
+
     @cached_property
     def load_sql(self) -> str:
         names = ", ".join((*(f.name for f in self.codec.fields), *CHASSIS_COLUMNS))
@@ -120,7 +124,7 @@ Store = Keyed | Appended
 
 
 def unnest(columns: Sequence[tuple[str, str]], first: int) -> str:
-    """`unnest($n::text[], ...) AS d(name, ...)`: one array per column. jsonb travels as text and is cast by the reader."""
+    """`unnest($n::text[], ...) AS d(name, ...)`: one array per column. jsonb travels as text; the reader casts it."""
     arrays = ", ".join(f"${first + n}::{'text' if sql == 'jsonb' else sql}[]" for n, (_, sql) in enumerate(columns))
     return f"unnest({arrays}) AS d({', '.join(name for name, _ in columns)})"
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import asyncpg
 
 from chassis.caller import Caller
-from chassis.db import Database
+from chassis.db import OUTAGE, Database
 from chassis.decision import Refused, Unauthenticated
-from chassis.desk import OUTAGE, Unavailable
+from chassis.desk import Unavailable
 from gateway.domain import ApiKey
 from gateway.store import API_KEYS, key_window
 from gateway.tokens import AccessTokens

@@ -13,8 +13,8 @@ import asyncpg
 import structlog
 
 from chassis import mailbox, metrics
-from chassis.db import Database
-from chassis.desk import OUTAGE, Desk
+from chassis.db import OUTAGE, Database
+from chassis.desk import Desk
 from chassis.message import Delivery
 from contracts import catalogue
 from contracts.fact import Envelope
