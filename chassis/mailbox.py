@@ -1,7 +1,7 @@
 """The chassis' own tables, in every service's database: inbox, outbox, parked facts, instructions and history.
 
 A fact leaves only through the outbox, in the transaction of the change it tells of, and arrives only through the inbox,
-in the transaction of its effect: together nothing is lost and nothing is applied twice (RELIABILITY, decision 0002).
+in the transaction of its effect: together nothing is lost and nothing is applied twice (decision 0002).
 """
 
 from sqlalchemy import (
