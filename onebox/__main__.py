@@ -50,7 +50,7 @@ def demo(
     _quiet_logs(folder)
 
     async def run() -> int:
-        async with world.running(folder) as running:
+        async with world.running(folder, durable=False) as running:
             return await play.story(running, language or language_of_environment())
 
     raise typer.Exit(uvloop.run(run()))
@@ -61,6 +61,7 @@ def serve(
     folder: Folder = STATE / "world",
     port: Annotated[int, typer.Option(help="of the gateway, on 127.0.0.1")] = 8000,
     provider_port: Annotated[int, typer.Option(help="of the sandbox payment provider; 0 is any")] = 0,
+    metrics_port: Annotated[int, typer.Option(help="of /metrics, for Prometheus; 0 is any")] = 8001,
 ) -> None:
     """Run Buluo at http://127.0.0.1:8000 until Ctrl-C."""
     _quiet_logs(folder)
@@ -69,8 +70,11 @@ def serve(
         stopped = asyncio.Event()
         for each in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(each, stopped.set)
-        async with world.running(folder, port=port, provider_port=provider_port) as running:
-            print(f"Buluo  {running.url}  (openapi: {running.url}/openapi.json)", flush=True)
+        async with world.running(
+            folder, port=port, provider_port=provider_port, metrics_port=metrics_port
+        ) as running:
+            print(f"Buluo    {running.url}\nopenapi  {running.url}/openapi.json", flush=True)
+            print(f"metrics  http://127.0.0.1:{metrics_port}/metrics" if metrics_port else "", flush=True)
             await stopped.wait()
 
     with contextlib.suppress(KeyboardInterrupt):

@@ -22,6 +22,7 @@ from chassis.web import App
 from contracts.catalogue import SERVICES
 from gateway import edge
 from gateway.settings import GatewaySettings
+from onebox import inside
 from onebox.postgres import Postgres
 from onebox.provider import ProviderProcess
 from onebox.secrets import Secrets
@@ -31,6 +32,7 @@ from services.tribe.settings import TribeSettings
 
 PACKAGES: Final = {name: "gateway" if name == "gateway" else f"services.{name}" for name in SERVICES}
 DRAIN_SECONDS: Final = 5
+PRELOAD: Final = ("pg_stat_statements",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,13 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def databases(folder: Path) -> AsyncIterator[dict[str, Database]]:
-    """The world's PostgreSQL, started, with a migrated database and a role of its own for every service."""
+async def databases(folder: Path, *, durable: bool = True) -> AsyncIterator[dict[str, Database]]:
+    """The world's PostgreSQL, started, with a migrated database and a role of its own for every service.
+
+    `durable=False` is for worlds made to be thrown away: faster, and a power cut may cost them.
+    """
     secrets = Secrets.of_world(folder)
-    postgres = await asyncio.to_thread(Postgres.start, folder / "postgres", preload=("pg_stat_statements",))
+    postgres = await asyncio.to_thread(Postgres.start, folder / "postgres", preload=PRELOAD, durable=durable)
     try:
         urls = {
             name: await postgres.ensure_database(f"buluo_{name}", f"buluo_{name}", secrets.database_passwords[name])
@@ -69,17 +74,20 @@ def _migrate(urls: Mapping[str, str]) -> None:
 
 
 @asynccontextmanager
-async def running(folder: Path, *, port: int = 0, provider_port: int = 0) -> AsyncIterator[World]:
-    """The whole world on one port (0: any free one), until the block ends."""
+async def running(
+    folder: Path, *, port: int = 0, provider_port: int = 0, metrics_port: int = 0, durable: bool = True
+) -> AsyncIterator[World]:
+    """The whole world behind one port, its metrics behind another, until the block ends. A port of 0 is any free one."""
     port, provider_port = port or free_port(), provider_port or free_port()
     secrets = Secrets.of_world(folder)
     url = f"http://127.0.0.1:{port}"
     async with AsyncExitStack() as stack:
-        open_databases = await stack.enter_async_context(databases(folder))
+        open_databases = await stack.enter_async_context(databases(folder, durable=durable))
         provider = await stack.enter_async_context(ProviderProcess(folder, secrets.sandbox_secret, provider_port))
         services, app = assemble(open_databases, secrets, url, provider.url)
         for service in services.values():
             await stack.enter_async_context(service)
+        await stack.enter_async_context(_listening(inside.app(services), metrics_port or free_port()))
         await stack.enter_async_context(_listening(app, port))
         yield World(url, services)
 

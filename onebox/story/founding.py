@@ -98,7 +98,7 @@ async def tribe_gathers(stage: Stage) -> None:
     )
 
 
-async def goods_and_story(stage: Stage) -> None:
+async def goods_and_story(stage: Stage, *, stock: int = 100) -> None:
     """The orchard's goods go on sale through the partner, and a member writes what the offer is about."""
     owner, partner, member = stage.people["merchant"], stage.people["partner"], stage.people["angel"]
     product = await owner.post(
@@ -107,7 +107,7 @@ async def goods_and_story(stage: Stage) -> None:
             "merchant_id": stage.ids["merchant"],
             "name": "秭归伦晚脐橙 10 斤装",
             "description": "现摘现发",
-            "variants": [{"name": "10 斤", "stock": 100}],
+            "variants": [{"name": "10 斤", "stock": stock}],
             "delivery_kind": "express",
             "state": "published",
         },
