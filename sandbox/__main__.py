@@ -4,7 +4,6 @@ import sys
 
 import uvicorn
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from sandbox.app import build
 from sandbox.settings import SandboxSettings
@@ -15,7 +14,7 @@ def main() -> None:
     try:
         settings = SandboxSettings()
     except ValidationError as error:
-        sys.exit("\n".join(_readable(problem) for problem in error.errors()))
+        sys.exit(_readable(error))
     uvicorn.run(
         build(settings),
         host=settings.host,
@@ -27,9 +26,9 @@ def main() -> None:
     )
 
 
-def _readable(problem: ErrorDetails) -> str:
-    name = "_".join(str(part) for part in problem["loc"])
-    return f"BULUO_SANDBOX_{name.upper()}: {problem['msg']}"
+def _readable(error: ValidationError) -> str:
+    lines = (("_".join(str(part) for part in problem["loc"]).upper(), problem["msg"]) for problem in error.errors())
+    return "\n".join(f"BULUO_SANDBOX_{name}: {message}" for name, message in lines)
 
 
 if __name__ == "__main__":

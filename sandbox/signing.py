@@ -11,6 +11,7 @@ from sandbox.refusals import Refused
 
 SKEW_MAX_SECONDS = 300
 NONCE_MAX_CHARACTERS = 64
+TIMESTAMP_MAX_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -47,4 +48,5 @@ def _signature(secret: str, message: Message, timestamp: str, nonce: str) -> str
 
 
 def _is_fresh(timestamp: str, at_seconds: float) -> bool:
-    return timestamp.isascii() and timestamp.isdigit() and abs(int(timestamp) - at_seconds) <= SKEW_MAX_SECONDS
+    is_number = timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= TIMESTAMP_MAX_DIGITS
+    return is_number and abs(int(timestamp) - at_seconds) <= SKEW_MAX_SECONDS
