@@ -1,6 +1,7 @@
 """What the code promises is written down beside it: facts, refusals, settings, metrics, decisions."""
 
 import ast
+import json
 import re
 from importlib import import_module
 
@@ -89,8 +90,6 @@ def test_every_refusal_has_its_words() -> None:
 
 
 def test_both_languages_know_the_same_codes() -> None:
-    import json
-
     zh, en = (json.loads(FILES[f"contracts/problems/{language}.json"]) for language in ("zh", "en"))
     assert zh.keys() == en.keys()
 
@@ -183,3 +182,28 @@ def test_every_decision_that_is_referred_to_exists() -> None:
         for number in re.findall(r"\bdecisions? (\d{4})", text)
     }
     source.none(sorted(f"{path}: {number}" for path, number in referred if number not in numbers))
+
+
+# --- the first page ------------------------------------------------------------------------------------------------
+
+
+def opening(readme: str) -> list[str]:
+    """What stands before the first heading below the title: (sentences of the first paragraph, then the parts in order)."""
+    head = readme.partition("\n## ")[0].split("\n\n")[1:]
+    sentences = len(re.findall(r"[.!?](?=\s|$)", head[0]))
+    parts = ["picture" if part.startswith("![") else "commands" if part.startswith("```sh") else "" for part in head]
+    return [f"{sentences} sentences", *(part for part in parts if part)]
+
+
+def test_the_readme_opens_with_three_sentences_a_picture_and_two_commands() -> None:
+    readme = FILES["README.md"]
+    assert opening(readme) == ["3 sentences", "picture", "commands"]
+    assert re.findall(r"^make \w+", readme.partition("\n## ")[0], re.MULTILINE) == ["make demo", "make test"]
+
+
+def test_a_readme_that_rambles_is_found() -> None:
+    assert opening("# X\n\nOne. Two.\n\n```sh\nmake demo\n```\n\n![p](p.svg)\n\n## Y") == [
+        "2 sentences",
+        "commands",
+        "picture",
+    ]
