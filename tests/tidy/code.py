@@ -149,7 +149,7 @@ COMPOSERS: Mapping[str, str] = {
     "chassis/save.py": "table and column names of STORES; values travel as $n arrays",
     "chassis/store.py": "table and column names of STORES",
     "chassis/deadlines.py": "table, column and condition of a Due, written in service.py",
-    "chassis/batch.py": "names of STORES",
+    "chassis/verify.py": "table, key and column names of STORES",
     "chassis/bus/local.py": "names of the mailbox",
     "onebox/postgres/databases.py": "numbered places; the server itself quotes the names",
     "sandbox/store.py": "table and columns are its callers' constants",
