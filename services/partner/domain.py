@@ -149,6 +149,12 @@ def kind_of(party_id: str) -> str:
     return party_id.partition("_")[0]
 
 
+def require_known_role(party_id: str, role: str | None) -> None:
+    """Raises InvalidRequest for a role that this kind of party does not have."""
+    if role is not None and role not in ROLES[kind_of(party_id)]:
+        raise InvalidRequest.at("/role", f"one of {', '.join(sorted(ROLES[kind_of(party_id)]))}")
+
+
 def appointed(roster: Roster, person_id: str, role: str | None) -> Roster:
     """The roster after this person has this role. Raises LastOwner where nobody would be left."""
     others = tuple(each for each in roster.owners if each != person_id)

@@ -138,6 +138,7 @@ def update_staff(roster: Roster, own: Grant | None, grant: Grant | None, command
     require_person(command.caller)
     heads = OWNER if command.party_id != PLATFORM else frozenset({"ops"})
     require_role(command.caller, command.party_id, own, roles=heads)
+    domain.require_known_role(command.party_id, command.role)
     if command.version != (grant.version if grant else 0):
         raise VersionStale
     if command.role == (grant.role if grant else None):

@@ -89,9 +89,13 @@ class PartnerService(Service):
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
+        await self.name_first_ops()
+        return self
+
+    async def name_first_ops(self) -> None:
+        """Ask the own desk, like everybody else: the grant is said and written into the history."""
         if self.first_ops_person_id:
             await self.desk.ask(NameFirstOps(SYSTEM, self.first_ops_person_id), operation="start", key=None)
-        return self
 
 
 def build(
