@@ -29,7 +29,8 @@ from services.order.deadlines import DUE
 from services.order.domain import Checkout, Order, Relation, Shipment
 from services.order.goods import Content, Merchant, Offer, Partnership, Product, Stock, stock_key
 from services.order.refusals import SoldOut
-from services.order.schemas import CheckoutOut, OfferOut, OrderOut, ProductOut, ShipmentOut, StockOut
+from services.order.schemas.goods import OfferOut, ProductOut, StockOut
+from services.order.schemas.orders import CheckoutOut, OrderOut, ShipmentOut
 from services.order.settings import OrderSettings
 from services.order.windows import Rules
 

@@ -1,4 +1,4 @@
-"""The order service's settings: `BULUO_ORDER_*`. The defaults are DOMAIN's numbers."""
+"""The order service's settings: `BULUO_ORDER_*`. Numbers for new orders."""
 
 from zoneinfo import ZoneInfo
 
@@ -17,8 +17,8 @@ class OrderSettings(BaseSettings):
     expire_after_seconds: int = Field(120, ge=0, le=3600, description="after pay_by, until an unpaid order expires")
     ship_by_hours: int = Field(48, ge=1, le=720, description="from payment, where the product does not say")
     express_confirm_days: int = Field(10, ge=1, le=60, description="from shipping to confirmation by deadline")
-    local_confirm_days: int = Field(2, ge=1, le=60)
-    virtual_confirm_days: int = Field(2, ge=1, le=60)
+    local_confirm_days: int = Field(2, ge=1, le=60, description="the same for local goods")
+    virtual_confirm_days: int = Field(2, ge=1, le=60, description="the same for virtual goods")
     return_window_days: int = Field(7, ge=7, le=60, description="from receipt, where the product does not say more")
     platform_bps: int = Field(200, ge=0, le=3000, description="the platform's rate, in basis points")
     rail_max_bps: int = Field(

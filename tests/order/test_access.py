@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from chassis.caller import Caller
-from services.order import schemas
+from chassis.web import In, Out
+from services.order.schemas import goods, orders
 from tests.order.world import World, old_id, world
 from tests.support import key
 
@@ -144,28 +145,28 @@ async def test_unreadable_text_is_refused_at_the_door() -> None:
         assert await status(w, w.buyer, "POST", f"/orders/{old_id('ord')}/refund", json={}) == 404
 
 
-INJECTED: list[tuple[type[schemas.In], type[schemas.Out], str, str, dict[str, Any]]] = [
-    (schemas.ProductIn, schemas.ProductOut, "POST", "/products", {}),
-    (schemas.ProductPatch, schemas.ProductOut, "PATCH", "/products/{product}", {"name": "x"}),
-    (schemas.StockMovementIn, schemas.StockOut, "POST", "/stock-movements", {}),
-    (schemas.OfferIn, schemas.OfferOut, "POST", "/offers", {}),
-    (schemas.CheckoutIn, schemas.CheckoutOut, "POST", "/checkouts", {}),
-    (schemas.OrderMoveIn, schemas.OrderOut, "POST", "/orders/{order}/cancel", {}),
-    (schemas.ShipmentIn, schemas.ShipmentOut, "POST", "/orders/{order}/shipments", {"carrier": "sf"}),
-    (schemas.TrackingIn, schemas.ShipmentOut, "PATCH", "/shipments/{shipment}", {"tracking": "SF1234"}),
-    (schemas.DeliveredIn, schemas.ShipmentOut, "PATCH", "/shipments/{shipment}", {"delivered": True}),
+INJECTED: list[tuple[type[In], type[Out], str, str, dict[str, Any]]] = [
+    (goods.ProductIn, goods.ProductOut, "POST", "/products", {}),
+    (goods.ProductPatch, goods.ProductOut, "PATCH", "/products/{product}", {"name": "x"}),
+    (goods.StockMovementIn, goods.StockOut, "POST", "/stock-movements", {}),
+    (goods.OfferIn, goods.OfferOut, "POST", "/offers", {}),
+    (orders.CheckoutIn, orders.CheckoutOut, "POST", "/checkouts", {}),
+    (orders.OrderMoveIn, orders.OrderOut, "POST", "/orders/{order}/cancel", {}),
+    (orders.ShipmentIn, orders.ShipmentOut, "POST", "/orders/{order}/shipments", {"carrier": "sf"}),
+    (orders.TrackingIn, orders.ShipmentOut, "PATCH", "/shipments/{shipment}", {"tracking": "SF1234"}),
+    (orders.DeliveredIn, orders.ShipmentOut, "PATCH", "/shipments/{shipment}", {"delivered": True}),
 ]
 
 
 @pytest.mark.parametrize(("taken", "given", "method", "path", "body"), INJECTED)
 async def test_a_member_that_a_request_does_not_declare_is_refused(
-    taken: type[schemas.In], given: type[schemas.Out], method: str, path: str, body: dict[str, Any]
+    taken: type[In], given: type[Out], method: str, path: str, body: dict[str, Any]
 ) -> None:
     """A client cannot set a state, a version, an amount or an owner: what answers carry is not what requests take."""
     async with world() as w:
         path = path.format(product=old_id("prd"), order=old_id("ord"), shipment=old_id("shp"))
         foreign = set(given.model_fields) - set(taken.model_fields)
-        if taken in {schemas.TrackingIn, schemas.DeliveredIn}:
+        if taken in {orders.TrackingIn, orders.DeliveredIn}:
             foreign -= {"tracking"}
         assert foreign
         for name in foreign:
