@@ -1,1 +1,1 @@
-"""The one door to the outside: sign-in, keys, recipients, routing. It owns personal data and nothing of the business."""
+"""The one door to the outside: sign-in, keys, recipients, routing. It owns personal data, no business."""

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from chassis.caller import SYSTEM
 from chassis.clock import THE_CLOCK
@@ -118,4 +118,4 @@ class Advance:
             due_at = said["next_due_at"] and datetime.fromisoformat(said["next_due_at"])
             return Look(name, datetime.fromisoformat(said["now"]), said["offset_seconds"], due_at, said["quiet"])
         except (Unreachable, ValueError, KeyError):
-            return Look(name, datetime.min, -1, None, quiet=False)
+            return Look(name, datetime.min.replace(tzinfo=UTC), -1, None, quiet=False)

@@ -62,7 +62,7 @@ class Credentials:
             row = await self._window.read(self._database, key_id)
         except (*OUTAGE, asyncpg.PostgresError) as error:
             raise Unavailable from error
-        key = API_KEYS.codec.decode(row) if row else None
+        key = API_KEYS.codec.decode(tuple(row)) if row else None
         if len(self._keys) >= _REMEMBERED_MAX:
             self._keys.clear()
         self._keys[key_id] = (time.monotonic() + self._cache_seconds, key)

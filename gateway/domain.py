@@ -1,4 +1,4 @@
-"""The gateway's rules: codes, sign-in, sessions, keys, recipients, disclosures. Pure; secrets arrive hashed, people sealed.
+"""The gateway's rules: codes, sign-in, sessions, keys, recipients, disclosures. Pure: secrets arrive hashed.
 
 Everything here is dated by the system clock: a one-time code does not expire because a demo moved business time.
 """
@@ -23,9 +23,12 @@ KeyState = Literal["active", "deleted"]
 RecipientState = Literal["kept", "erased"]
 OperationState = Literal["running", "succeeded", "failed"]
 
-CODE_MOVES = {("open", "use"): "used", ("open", "lock"): "locked"}
-SESSION_MOVES = {("active", "end"): "ended", ("active", "revoke"): "revoked"}
-OPERATION_MOVES = {("running", "succeed"): "succeeded", ("running", "fail"): "failed"}
+CODE_MOVES: dict[tuple[str, str], CodeState] = {("open", "use"): "used", ("open", "lock"): "locked"}
+SESSION_MOVES: dict[tuple[str, str], SessionState] = {("active", "end"): "ended", ("active", "revoke"): "revoked"}
+OPERATION_MOVES: dict[tuple[str, str], OperationState] = {
+    ("running", "succeed"): "succeeded",
+    ("running", "fail"): "failed",
+}
 
 
 class CodeInvalid(Refused):
@@ -46,6 +49,10 @@ class RateLimited(Refused):
 
 class SessionRevoked(Refused):
     status, code = 401, "session_revoked"
+
+
+class ScopeMissing(Refused):
+    status, code = 403, "scope_missing"
 
 
 class LimitReached(Refused):
@@ -71,7 +78,7 @@ _ABROAD = re.compile(r"\+(?!86)[1-9][0-9]{6,14}")
 
 
 def normalise_phone(text: str, pointer: str = "/phone") -> str:
-    """E.164: `138 1234 5678` is `+8613812345678`, China unless it says otherwise. InvalidRequest for no phone number."""
+    """E.164: `138 1234 5678` is `+8613812345678`, China unless it says otherwise. InvalidRequest for any other text."""
     bare = re.sub(r"[ ().\-]", "", text)
     bare = "+" + bare[2:] if bare.startswith("00") else bare
     if at_home := _CHINA.fullmatch(bare):
@@ -154,7 +161,7 @@ def try_code(code: Code, mac: bytes, now: datetime) -> tuple[Code, Attempt]:
     if hmac.compare_digest(code.code_mac, mac):
         return replace(code, state=find_move(CODE_MOVES, code.state, "use")), "right"
     left = code.attempts_left - 1
-    state = code.state if left else find_move(CODE_MOVES, code.state, "lock")
+    state: CodeState = code.state if left else find_move(CODE_MOVES, code.state, "lock")
     return replace(code, attempts_left=left, state=state), "wrong"
 
 

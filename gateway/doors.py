@@ -19,7 +19,6 @@ from gateway.tokens import AccessTokens
 from gateway.upstream import Unreachable, Upstream
 from gateway.vault import Marks, NotOpened, Vault
 
-
 DeliverCode = Callable[[str, str], Awaitable[None]]
 
 
@@ -61,7 +60,9 @@ class Doors:
         if recipient.sealed is None:
             raise PersonalDataGone
         try:
-            details: dict[str, str] = json.loads(self.vault.open(recipient.sealed, f"recipient:{recipient.recipient_id}"))
+            details: dict[str, str] = json.loads(
+                self.vault.open(recipient.sealed, f"recipient:{recipient.recipient_id}")
+            )
         except NotOpened as error:
             raise PersonalDataGone from error
         return details

@@ -6,7 +6,7 @@ ours. A callback of a provider keeps its own headers, because its signature may 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 from uuid import uuid4
 
@@ -29,7 +29,15 @@ from gateway.upstream import InProcess, Unreachable, Upstream, request_scope
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 PASSED = frozenset(
-    {b"accept", b"accept-language", b"content-type", b"idempotency-key", b"if-match", b"if-none-match", b"last-event-id"}
+    {
+        b"accept",
+        b"accept-language",
+        b"content-type",
+        b"idempotency-key",
+        b"if-match",
+        b"if-none-match",
+        b"last-event-id",
+    }
 )
 NEVER_PASSED = frozenset(
     {
@@ -133,7 +141,9 @@ class Edge:
         )
         if not callback:
             limits.check_json(given.get(b"content-type", b""), body)
-        inner = request_scope(scope["method"], scope["path"], self._head(owner, scope, caller, body), scope["query_string"])
+        inner = request_scope(
+            scope["method"], scope["path"], self._head(owner, scope, caller, body), scope["query_string"]
+        )
         inner["raw_path"] = scope.get("raw_path") or inner["raw_path"]
         try:
             async with asyncio.timeout(self._settings.answer_seconds):
@@ -191,7 +201,7 @@ class _Dressed:
         self._added = (*headers, (b"request-id", request_id.encode()))
         self.started = False
 
-    async def __call__(self, message: dict[str, Any]) -> None:
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self.started = True
             headers = [pair for pair in message.get("headers", ()) if pair[0].lower() not in DROPPED]

@@ -89,7 +89,9 @@ def sign_in(code: Code, phone: Phone, person: Person | None, asked: SignIn, at: 
     session = Session(
         asked.session_id, person.person_id, "active", 1, asked.secret_hash, now, now, now + asked.lifetime
     )
-    return Applied((code, phone, *made, session), reply={"outcome": "right", "person_id": person.person_id}, reason="signed_in")
+    return Applied(
+        (code, phone, *made, session), reply={"outcome": "right", "person_id": person.person_id}, reason="signed_in"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +148,7 @@ class AddRecipient(Command):
 def add_recipient(person: Person, asked: AddRecipient, at: Moment) -> Applied:
     if person.recipients >= asked.most:
         raise domain.LimitReached({"limit": asked.most})
-    recipient = Recipient(
-        asked.recipient_id, person.person_id, asked.region_code, "kept", asked.sealed, at.system_now
-    )
+    recipient = Recipient(asked.recipient_id, person.person_id, asked.region_code, "kept", asked.sealed, at.system_now)
     person = replace(person, recipients=person.recipients + 1)
     reply = {"id": recipient.recipient_id, "region_code": recipient.region_code}
     return Applied((person, recipient), reply=reply, reason="recipient_added")
@@ -178,7 +178,7 @@ class Disclose(Command):
 
 
 def disclose(recipient: Recipient, asked: Disclose, at: Moment) -> Applied:
-    """The order service has said that this caller may see it now; here that is written down, before anything is shown."""
+    """The order service has said that this caller may see it now; here that is written down, before it is shown."""
     if recipient.state == "erased":
         raise domain.PersonalDataGone
     disclosure = Disclosure(
@@ -249,9 +249,7 @@ def start_advance(asked: StartAdvance, at: Moment) -> Applied:
         raise domain.ClockBackwards
     if target - at.system_now > timedelta(seconds=OFFSET_MAX_SECONDS):
         raise InvalidRequest.at("/to" if asked.to else "/by_seconds", "too far ahead")
-    operation = Operation(
-        at.id("opn"), "clock_advance", person_id, "running", target, 0, None, at.system_now, None
-    )
+    operation = Operation(at.id("opn"), "clock_advance", person_id, "running", target, 0, None, at.system_now, None)
     steps = Instruction(at.id("ins"), ADVANCE_CLOCK, {"operation_id": operation.operation_id})
     reply = {"operation_id": operation.operation_id, "now": at.now.isoformat()}
     return Applied((operation,), instructions=(steps,), reply=reply, reason="clock_advance_asked")

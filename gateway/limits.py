@@ -1,8 +1,7 @@
-"""What a request may weigh before anybody reads it: its head, its body, how deep its JSON goes, how long it may take."""
+"""What a request may weigh before anybody reads it: its head, its body, its depth, and how long it takes."""
 
 import asyncio
 import re
-from typing import Any
 
 from chassis.decision import InvalidRequest, Refused
 from chassis.web import Receive, Scope
@@ -58,7 +57,7 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, *, most: int,
 async def _collect(receive: Receive, most: int) -> bytes:
     body = bytearray()
     while True:
-        message: dict[str, Any] = await receive()
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise Gone
         body += message.get("body", b"")

@@ -25,10 +25,10 @@ INFO = {
     "title": "Buluo",
     "version": "1",
     "description": (
-        "Tribe commerce: money is held until the buyer has the goods; partners, tribes and one-level angels share what it"
-        " earns.\n\nOperations that need an `Idempotency-Key` are done once per key: repeat a request whose answer was lost"
-        " with the same key and body. Every error is `application/problem+json`; `code` is what a program acts on. Lists are"
-        " `{data, has_more}`: go on with `starting_after` = the last id."
+        "Tribe commerce: money is held until the buyer has the goods; partners, tribes and one-level angels share what"
+        " it earns.\n\nOperations that need an `Idempotency-Key` are done once per key: repeat a request whose answer"
+        " was lost with the same key and body. Every error is `application/problem+json`; `code` is what a program"
+        " acts on. Lists are `{data, has_more}`: go on with `starting_after` = the last id."
     ),
 }
 SECURITY_SCHEMES = {

@@ -1,4 +1,4 @@
-"""Which service owns which address: one table. The first path segment has exactly one owner; what is not here is 404."""
+"""Which service owns which address: one table. A first path segment has exactly one owner; anything else is 404."""
 
 from typing import Final
 

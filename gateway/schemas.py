@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag
+from pydantic import AwareDatetime, BeforeValidator, Discriminator, Field, StringConstraints, Tag
 
 from chassis.web import In, Out
 from contracts.ids import EventId, KeyId, OperationId, OrderId, PartyId, PersonId, RecipientId, RegionCode
@@ -18,6 +18,16 @@ CodeId = Annotated[str, StringConstraints(pattern="^cod_[0-9a-f]{32}$")]
 SessionId = Annotated[str, StringConstraints(pattern="^ses_[0-9a-f]{32}$")]
 Scope = Annotated[str, StringConstraints(pattern="^[a-z][a-z-]{0,31}:(read|write)$")]
 ListedId = Annotated[str, StringConstraints(pattern="^[a-z]{3}_[0-9a-f]{32}$|^platform$")]
+
+
+def _text(value: Any) -> Any:
+    if not isinstance(value, str | datetime):
+        raise ValueError("a time is text: 2030-01-01T08:00:00+08:00")  # noqa: TRY004 - pydantic reads ValueError
+    return value
+
+
+Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text)]
+"""A moment with its zone; seconds since 1970 are none."""
 
 
 # --- sign-in ----------------------------------------------------------------------------------------------------------
@@ -141,7 +151,7 @@ class DisclosureOut(Out):
 class KeyIn(In):
     party_id: PartyId
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=32, strict=False)]
-    expires_at: Annotated[datetime, Field(strict=False)]
+    expires_at: Time
 
 
 class KeyOut(Out):
@@ -154,7 +164,11 @@ class KeyOut(Out):
     @classmethod
     def of(cls, key: ApiKey) -> "KeyOut":
         return cls(
-            id=key.key_id, party_id=key.party_id, scopes=key.scopes, created_at=key.created_at, expires_at=key.expires_at
+            id=key.key_id,
+            party_id=key.party_id,
+            scopes=key.scopes,
+            created_at=key.created_at,
+            expires_at=key.expires_at,
         )
 
 
@@ -185,7 +199,7 @@ class EventOut(Out):
 class AdvanceIn(In):
     """Either the moment to move to, or how far to move; business time only ever moves forward."""
 
-    to: Annotated[datetime, Field(strict=False)] | None = None
+    to: Time | None = None
     by_seconds: Annotated[int, Field(ge=1, le=10 * 366 * 24 * 3600)] | None = None
 
 

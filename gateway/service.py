@@ -23,8 +23,8 @@ from gateway.domain import (
     CodeInvalid,
     KeyRing,
     Operation,
-    PersonalDataGone,
     Person,
+    PersonalDataGone,
     Phone,
     Recipient,
     Session,
@@ -50,9 +50,7 @@ ASKED: dict[type, Handler] = {
     handlers.Refresh: ask(handlers.refresh, one(Session, "session_id", missing=SessionRevoked)),
     handlers.ChangeMe: ask(handlers.change_me, MYSELF, many(Session, "end_sessions", missing=NotFound)),
     handlers.AddRecipient: ask(handlers.add_recipient, MYSELF, new(Recipient, "recipient_id")),
-    handlers.EraseRecipient: ask(
-        handlers.erase_recipient, MYSELF, one(Recipient, "recipient_id", missing=NotFound)
-    ),
+    handlers.EraseRecipient: ask(handlers.erase_recipient, MYSELF, one(Recipient, "recipient_id", missing=NotFound)),
     handlers.Disclose: ask(handlers.disclose, one(Recipient, "recipient_id", missing=PersonalDataGone)),
     handlers.CreateKey: ask(
         handlers.create_key,

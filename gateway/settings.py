@@ -18,7 +18,9 @@ class GatewaySettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BULUO_GATEWAY_", frozen=True, extra="ignore")
 
-    signing_key: SecretStr = Field(..., description="private Ed25519 key (JWK JSON); its public half is BULUO_INTERNAL_KEY")
+    signing_key: SecretStr = Field(
+        ..., description="private Ed25519 key (JWK JSON); its public half is BULUO_INTERNAL_KEY"
+    )
     master_key: SecretStr = Field(..., description="32 bytes, base64: wraps the keys of all personal data")
     master_keys_retired: SecretStr = Field(SecretStr(""), description="former master keys, separated by commas")
     index_key: SecretStr = Field(..., description="32 bytes, base64: finds a phone number's row; never changes")
@@ -61,11 +63,14 @@ def refuse_sandbox_in_production(chassis: ChassisSettings, settings: GatewaySett
         faults.append("BULUO_GATEWAY_SANDBOX_CODES shows one-time codes to whoever asks")
     if not delivers_codes:
         faults.append("there is no way to deliver one-time codes")
-    for name in ("master_key", "index_key"):
-        if len(set(key_of(getattr(settings, name).get_secret_value()))) < DISTINCT_BYTES_MIN:
-            faults.append(f"BULUO_GATEWAY_{name.upper()} is a placeholder")
+    keys = {"MASTER_KEY": settings.master_key, "INDEX_KEY": settings.index_key}
+    faults += [f"BULUO_GATEWAY_{name} is a placeholder" for name, key in keys.items() if _is_placeholder(key)]
     if faults:
         raise NotFitForProduction("; ".join(faults))
+
+
+def _is_placeholder(key: SecretStr) -> bool:
+    return len(set(key_of(key.get_secret_value()))) < DISTINCT_BYTES_MIN
 
 
 def require_matching_keys(chassis: ChassisSettings, settings: GatewaySettings) -> None:

@@ -1,5 +1,7 @@
 """The gateway's tables, and how they are read. Personal data lies in `sealed_*` columns only."""
 
+from typing import Any
+
 from sqlalchemy import MetaData, Text, bindparam, or_, select
 from sqlalchemy.sql import ColumnElement
 
@@ -29,7 +31,9 @@ PHONES = Keyed(Phone, "phones", "phone_index", METADATA, pinned=("sealed_phone",
 CODES = Keyed(
     Code, "codes", "code_id", METADATA, pinned=("phone_index", "code_mac", "expires_at"), checks=("attempts_left >= 0",)
 )
-PERSONS = Keyed(Person, "persons", "person_id", METADATA, pinned=("phone_index", "created_at"), unique=(("phone_index",),))
+PERSONS = Keyed(
+    Person, "persons", "person_id", METADATA, pinned=("phone_index", "created_at"), unique=(("phone_index",),)
+)
 SESSIONS = Keyed(
     Session, "sessions", "session_id", METADATA,
     pinned=("person_id", "created_at", "expires_at"), indexes=(("person_id",),),
@@ -65,7 +69,7 @@ SHOWN_MAX = 100
 """Sessions, recipients and grants in one answer about oneself."""
 
 
-def _columns(store: Keyed | Appended) -> list[ColumnElement[object]]:
+def _columns(store: Keyed | Appended) -> list[Any]:
     return [store.table.c[field.name] for field in store.codec.fields]
 
 
@@ -147,7 +151,7 @@ EVENTS_SEEN = Query(
 )
 
 KEY_BY_ID_SQL = (
-    f"SELECT {', '.join(field.name for field in API_KEYS.codec.fields)} FROM api_keys WHERE key_id = ANY($1::text[])"  # noqa: S608
+    f"SELECT {', '.join(field.name for field in API_KEYS.codec.fields)} FROM api_keys WHERE key_id = ANY($1::text[])"
 )
 
 

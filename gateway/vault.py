@@ -1,8 +1,8 @@
 """Personal data at rest: envelope encryption, and keyed hashes by which a row is found without its content.
 
-Every sealed value has its own data key, wrapped by the master key; what it is about (`phone:<index>`, `recipient:<id>`)
-is authenticated with it, so a ciphertext moved to another row does not open. Layout, in bytes: version 1, master key id 4,
-nonce 12, wrapped data key 48, nonce 12, ciphertext.
+Every sealed value has its own data key, wrapped by the master key; what it is about (`phone:<index>`,
+`recipient:<id>`) is authenticated with it, so a ciphertext moved to another row does not open. Layout, in bytes:
+version 1, master key id 4, nonce 12, wrapped data key 48, nonce 12, ciphertext.
 """
 
 import hmac
@@ -50,7 +50,9 @@ class Vault:
         data_key, name = AESGCM.generate_key(bit_length=256), about.encode()
         outer, inner = secrets.token_bytes(_NONCE), secrets.token_bytes(_NONCE)
         wrapped = self._masters[self._current].encrypt(outer, data_key, name)
-        return _VERSION + self._current + outer + wrapped + inner + AESGCM(data_key).encrypt(inner, plain.encode(), name)
+        return (
+            _VERSION + self._current + outer + wrapped + inner + AESGCM(data_key).encrypt(inner, plain.encode(), name)
+        )
 
     def open(self, sealed: bytes, about: str) -> str:
         """What was sealed about this; NotOpened otherwise."""

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from chassis import auth
+from chassis.auth import Verifier
+from chassis.caller import Caller
+from chassis.decision import Unauthenticated
 from gateway.limits import DEPTH_MAX, depth_of
 from gateway.routing import OWNERS, owner_of
 from tests import support
@@ -69,7 +71,9 @@ async def test_what_nobody_owns_is_a_404_problem_and_reaches_nobody(path: str) -
         assert not any(each.seen for each in here.standins.values())
 
 
-@pytest.mark.parametrize("raw", [b"/v1/orders%2f..%2finternal", b"/v1/orders%5c..", b"/v1/orders/%00", b"/v1/orders\\x"])
+@pytest.mark.parametrize(
+    "raw", [b"/v1/orders%2f..%2finternal", b"/v1/orders%5c..", b"/v1/orders/%00", b"/v1/orders\\x"]
+)
 def test_a_path_that_two_readers_could_read_differently_is_nobodys(raw: bytes) -> None:
     assert owner_of("/v1/orders/x", raw) is None
 
@@ -148,12 +152,12 @@ async def test_nothing_that_a_client_says_about_itself_travels_inside() -> None:
 
 async def test_an_internal_token_does_not_open_the_edge_and_an_access_token_does_not_open_a_service() -> None:
     async with world() as here, here.someone() as client:
-        inside = support.ISSUER.token("order", support.Caller(person_id=support.new_id("per")))
+        inside = support.ISSUER.token("order", Caller(person_id=support.new_id("per")))
         async with here.anyone(authorization=f"Bearer {inside}") as spoofer:
             assert (await spoofer.get("/v1/orders")).status_code == 401
         outside = client.headers["authorization"].removeprefix("Bearer ")
-        with pytest.raises(auth.Unauthenticated):
-            auth.Verifier("order", support.KEY).caller(outside)
+        with pytest.raises(Unauthenticated):
+            Verifier("order", support.KEY).caller(outside)
 
 
 async def test_a_body_over_the_limit_is_413_promised_or_not() -> None:
@@ -187,7 +191,9 @@ async def test_a_body_that_is_not_json_is_415() -> None:
         for kind in ("text/plain", "application/xml", "", "application/jsonx"):
             answer = await client.post("/v1/orders", content=b"{}", headers={"content-type": kind})
             assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
-        answer = await client.post("/v1/orders", content=b"{}", headers={"content-type": "application/json; charset=utf-8"})
+        answer = await client.post(
+            "/v1/orders", content=b"{}", headers={"content-type": "application/json; charset=utf-8"}
+        )
         assert answer.status_code == 200
 
 
@@ -226,7 +232,9 @@ async def test_a_slow_body_is_408() -> None:
         assert sent[0]["status"] == 408
 
 
-@pytest.mark.parametrize("body", [b'{"id": "evt_1",\n  "n": 1.0, "n": 2 }\r\n', bytes(range(256)) * 40, b"\xff\xfe", b""])
+@pytest.mark.parametrize(
+    "body", [b'{"id": "evt_1",\n  "n": 1.0, "n": 2 }\r\n', bytes(range(256)) * 40, b"\xff\xfe", b""]
+)
 async def test_a_callback_reaches_escrow_byte_by_byte_with_its_own_headers(body: bytes) -> None:
     headers = [
         (b"content-type", b"application/json"), (b"sandbox-signature", b"c2ln"), (b"sandbox-timestamp", b"1"),
@@ -235,9 +243,7 @@ async def test_a_callback_reaches_escrow_byte_by_byte_with_its_own_headers(body:
     ]  # fmt: skip
     chunks = (body[:7], body[7:])
     async with world() as here:
-        status, _, _ = await call(
-            here, "/v1/callbacks/payments/sandbox", method="POST", headers=headers, chunks=chunks
-        )
+        status, _, _ = await call(here, "/v1/callbacks/payments/sandbox", method="POST", headers=headers, chunks=chunks)
         assert status == 200
         ((method, path, seen, received),) = here.standins["escrow"].seen
         assert (method, path, received) == ("POST", "/v1/callbacks/payments/sandbox", body)

@@ -131,7 +131,9 @@ async def an_order(here: World, buyer: Any) -> tuple[str, str]:
     """An order that only the seller's owner may see to ship: (order, seller)."""
     recipient = (await buyer.post("/v1/recipients", json=RECIPIENT, headers=key())).json()
     order_id, seller = support.new_id("ord"), support.new_id("mch")
-    here.standins["order"].answers[f"/v1/orders/{order_id}"] = lambda caller: _order(caller, seller, recipient["id"], buyer)
+    here.standins["order"].answers[f"/v1/orders/{order_id}"] = lambda caller: _order(
+        caller, seller, recipient["id"], buyer
+    )
     return order_id, seller
 
 
@@ -193,7 +195,15 @@ async def test_a_silent_order_service_discloses_nothing() -> None:
 
 
 async def test_personal_data_lies_in_no_table_in_clear(caplog: pytest.LogCaptureFixture, capsys: Any) -> None:
-    canaries = ("13987650001", "8613987650002", "金丝雀王", "Kanarienvogel", "canary-street-7", "987650001", "987650002")
+    canaries = (
+        "13987650001",
+        "8613987650002",
+        "金丝雀王",
+        "Kanarienvogel",
+        "canary-street-7",
+        "987650001",
+        "987650002",
+    )
     body = {"name": "金丝雀王", "phone": "13987650002", "region_code": "320500", "address": "canary-street-7"}
     async with world() as here, here.someone("13987650001") as buyer, here.someone() as seller:
         buyer.seller_person = seller.person_id
@@ -260,7 +270,10 @@ def test_a_sealed_value_opens_only_where_it_belongs_and_only_unaltered() -> None
         (Vault(old), sealed, "recipient:rcp_2"),
         (Vault(new), sealed, "recipient:rcp_1"),
         (Vault(old), b"", "recipient:rcp_1"),
-        *((Vault(old), sealed[:n] + bytes([sealed[n] ^ 1]) + sealed[n + 1 :], "recipient:rcp_1") for n in range(len(sealed))),
+        *(
+            (Vault(old), sealed[:n] + bytes([sealed[n] ^ 1]) + sealed[n + 1 :], "recipient:rcp_1")
+            for n in range(len(sealed))
+        ),
     ):
         with pytest.raises(NotOpened):
             vault.open(data, about)

@@ -12,7 +12,7 @@ async def test_a_phone_and_its_code_sign_in_and_the_token_reaches_a_service_as_a
     async with world() as here, here.someone() as client:
         answer = await client.get("/v1/orders", headers={"x-person-id": "per_forged", "request-id": "mine"})
         assert answer.json() == {"by": "order"}
-        (_, path, headers, _), = here.standins["order"].seen
+        ((_, path, headers, _),) = here.standins["order"].seen
         assert path == "/v1/orders"
         assert headers["authorization"] != client.headers["authorization"]
         assert "x-person-id" not in headers
@@ -154,7 +154,9 @@ def test_a_number_has_one_form(text: str, phone: str) -> None:
     assert domain.normalise_phone(text) == phone
 
 
-@pytest.mark.parametrize("text", ["12345", "12812345678", "+86123", "+0123456789", "+8612345678901", "110", "++4917112345"])
+@pytest.mark.parametrize(
+    "text", ["12345", "12812345678", "+86123", "+0123456789", "+8612345678901", "110", "++4917112345"]
+)
 async def test_what_is_no_phone_number_is_refused_and_not_repeated(text: str) -> None:
     async with world() as here, here.anyone() as client:
         answer = await client.post("/v1/sessions/codes", json={"phone": text})

@@ -75,6 +75,13 @@ class Standin:
         return app
 
 
+class Client(httpx.AsyncClient):
+    """A client, and who it speaks for."""
+
+    person_id: str = ""
+    seller_person: str | None = None
+
+
 @dataclass
 class World:
     """The running gateway, its edge, and the services behind it."""
@@ -85,10 +92,10 @@ class World:
     settings: GatewaySettings
 
     @asynccontextmanager
-    async def anyone(self, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
+    async def anyone(self, **headers: str) -> AsyncIterator[Client]:
         transport = httpx.ASGITransport(app=self.edge, raise_app_exceptions=False)
         given = {"accept-language": "en", **{name.replace("_", "-"): value for name, value in headers.items()}}
-        async with httpx.AsyncClient(transport=transport, base_url="http://edge", headers=given) as client:
+        async with Client(transport=transport, base_url="http://edge", headers=given) as client:
             yield client
 
     async def sign_in(self, phone: str | None = None) -> dict[str, Any]:
@@ -96,17 +103,15 @@ class World:
             asked = await client.post("/v1/sessions/codes", json={"phone": phone or a_phone()})
             assert asked.status_code == 202, asked.text
             code = asked.json()
-            answer = await client.post(
-                "/v1/sessions", json={"code_id": code["code_id"], "code": code["sandbox_code"]}
-            )
+            answer = await client.post("/v1/sessions", json={"code_id": code["code_id"], "code": code["sandbox_code"]})
             assert answer.status_code == 201, answer.text
             return dict(answer.json())
 
     @asynccontextmanager
-    async def someone(self, phone: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    async def someone(self, phone: str | None = None) -> AsyncIterator[Client]:
         session = await self.sign_in(phone)
         async with self.anyone(authorization=f"Bearer {session['access_token']}") as client:
-            client.person_id = session["person_id"]  # type: ignore[attr-defined]
+            client.person_id = session["person_id"]
             yield client
 
     async def appoint(self, party_id: str, person_id: str, role: str | None = "owner", version: int = 1) -> None:
