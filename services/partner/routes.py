@@ -6,7 +6,7 @@ from typing import Annotated
 import asyncpg
 from fastapi import Path, Query, Request, Response
 
-from chassis import web
+from chassis import problems, web
 from chassis.caller import Caller
 from chassis.db import Database
 from chassis.decision import NotFound, Unauthenticated
@@ -43,6 +43,7 @@ from services.partner.schemas import (
 )
 
 router = web.router()
+GUARDED = problems.documented(412, 428)
 NO_REASON = MoveIn()
 StaffedParty = Annotated[str, Path(pattern="^(mch|prt)_[0-9a-f]{32}$|^platform$")]
 StaffedPartyQuery = Annotated[str, Query(pattern="^(mch|prt)_[0-9a-f]{32}$|^platform$")]
@@ -123,6 +124,7 @@ def _there(row: asyncpg.Record | None) -> asyncpg.Record:
 @router.patch(
     "/merchants/{merchant_id}",
     operation_id="update_merchant",
+    responses=GUARDED,
     response_model=MerchantOut,
     openapi_extra=who("merchant"),
 )
@@ -164,7 +166,11 @@ async def get_partner(partner_id: PartnerId, request: Request, response: Respons
 
 
 @router.patch(
-    "/partners/{partner_id}", operation_id="update_partner", response_model=PartnerOut, openapi_extra=who("partner")
+    "/partners/{partner_id}",
+    operation_id="update_partner",
+    responses=GUARDED,
+    response_model=PartnerOut,
+    openapi_extra=who("partner"),
 )
 async def update_partner(partner_id: PartnerId, body: PartnerChange, ask: AskAgain, if_match: IfMatch) -> Response:
     """Change your profile."""
@@ -207,7 +213,11 @@ async def _require_owner(database: Database, caller: Caller, party_id: str) -> N
 
 
 @router.put(
-    "/staff/{party_id}/{person_id}", operation_id="update_staff", response_model=StaffOut, openapi_extra=who("owner")
+    "/staff/{party_id}/{person_id}",
+    operation_id="update_staff",
+    responses=GUARDED,
+    response_model=StaffOut,
+    openapi_extra=who("owner"),
 )
 async def update_staff(
     party_id: StaffedParty, person_id: PersonId, body: StaffIn, ask: AskAgain, if_match: IfMatch

@@ -40,6 +40,7 @@ from services.tribe.schemas import (
 from services.tribe.writing import Content, ContentWithdrawn
 
 router = web.router()
+GUARDED = problems.documented(412, 428)
 
 
 def _database(request: Request) -> Database:
@@ -84,7 +85,13 @@ async def get_tribe(tribe_id: TribeId, request: Request, response: Response) -> 
     return found
 
 
-@router.patch("/tribes/{tribe_id}", operation_id="update_tribe", response_model=TribeOut, openapi_extra=who("operator"))
+@router.patch(
+    "/tribes/{tribe_id}",
+    operation_id="update_tribe",
+    responses=GUARDED,
+    response_model=TribeOut,
+    openapi_extra=who("operator"),
+)
 async def update_tribe(tribe_id: TribeId, body: TribeChange, ask: AskAgain, if_match: IfMatch) -> Response:
     """Change its name or charter."""
     return await ask(UpdateTribe(ask.caller, tribe_id, version_in(if_match), body.name, body.charter), body, etag=True)
@@ -93,6 +100,7 @@ async def update_tribe(tribe_id: TribeId, body: TribeChange, ask: AskAgain, if_m
 @router.put(
     "/tribes/{tribe_id}/roles/{membership_id}",
     operation_id="update_role",
+    responses=GUARDED,
     response_model=MembershipOut,
     openapi_extra=who("owner"),
 )
