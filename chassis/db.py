@@ -1,7 +1,7 @@
 """One asyncpg pool per service, and the two ways to read: a set query, and a window that batches reads by key."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
@@ -22,7 +22,10 @@ OUTAGE = (
 )
 """What says nothing of the statement, only of the moment: no connection, no room, a restart, a standby, a lock not had
 in time. The same statement may run a little later; nobody is to blame for it."""
-_DIALECT = asyncpg_dialect()
+_DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
+
+
+READ_SECONDS = 4.5
 
 
 def is_outage(error: BaseException) -> bool:
@@ -30,7 +33,7 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, OUTAGE) and not isinstance(error, ValueError)
 
 
-class _Connection(asyncpg.Connection):  # type: ignore[misc]
+class _Connection(asyncpg.Connection):
     """The pool resets a released connection with a round trip; nothing here leaves session state behind."""
 
     def get_reset_query(self) -> str:
@@ -44,10 +47,13 @@ class Database:
         self.url = url
         self._pool_max = pool_max
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self.reads: dict[str, _Reads] = {}
+        """What the windows of this database are reading just now, by their SQL."""
 
     @property
     def pool(self) -> "asyncpg.Pool[asyncpg.Record]":
-        assert self._pool is not None, "the database is not open"  # noqa: S101
+        if self._pool is None:
+            raise asyncpg.InterfaceError("the database is not open")
         return self._pool
 
     async def open(self) -> None:
@@ -65,6 +71,11 @@ class Database:
         if self._pool:
             await self._pool.close()
             self._pool = None
+
+    async def read(self, sql: str, *values: Any) -> "list[asyncpg.Record]":
+        """Rows, or TimeoutError: no reader waits longer for a connection and an answer together."""
+        async with asyncio.timeout(READ_SECONDS):
+            return list(await self.pool.fetch(sql, *values))
 
     async def ready(self) -> bool:
         """Whether the database answers now."""
@@ -84,52 +95,74 @@ class Query:
         compiled = select.compile(dialect=_DIALECT)
         self.sql = str(compiled)
         self._names = tuple(compiled.positiontup or ())
+        self._required = {name for name in self._names if compiled.binds[name].required}
         self._defaults = {name: value for name, value in compiled.params.items() if value is not None}
 
     def values(self, given: Mapping[str, Any]) -> list[Any]:
+        """The values in the order of the statement. TypeError for a name too many or one too few."""
+        if strange := given.keys() - set(self._names):
+            raise TypeError(f"not a parameter of this query: {sorted(strange)}")
+        if missing := self._required - given.keys():
+            raise TypeError(f"this query needs: {sorted(missing)}")
         return [given[name] if name in given else self._defaults.get(name) for name in self._names]
 
     async def rows(self, database: Database, **given: Any) -> "list[asyncpg.Record]":
-        return list(await database.pool.fetch(self.sql, *self.values(given)))
+        return await database.read(self.sql, *self.values(given))
 
     async def row(self, database: Database, **given: Any) -> "asyncpg.Record | None":
-        return await database.pool.fetchrow(self.sql, *self.values(given))
+        """The first row, if there is one."""
+        found = await database.read(self.sql, *self.values(given))
+        return found[0] if found else None
 
 
 class Window:
     """Reads by key, batched naturally: whoever asks while a read is under way shares the next one.
 
-    `sql` takes one text[] and returns rows whose first column is the key.
+    `sql` takes one text[] and returns rows whose first column is the key. A window is a constant of its module; what it
+    is reading belongs to the database it reads.
     """
 
     def __init__(self, sql: str) -> None:
         self._sql = sql
-        self._waiting: dict[str, list[asyncio.Future[Any]]] = {}
-        self._busy = False
 
     async def read(self, database: Database, key: str) -> "asyncpg.Record | None":
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        reads = database.reads.get(self._sql)
+        if reads is None:
+            reads = database.reads[self._sql] = _Reads(self._sql, database)
+        return await reads.read(key)
+
+
+class _Reads:
+    """One window on one database: the keys that wait, and the task that reads them."""
+
+    def __init__(self, sql: str, database: Database) -> None:
+        self._sql = sql
+        self._database = database
+        self._waiting: dict[str, list[asyncio.Future[asyncpg.Record | None]]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def read(self, key: str) -> "asyncpg.Record | None":
+        future: asyncio.Future[asyncpg.Record | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(future)
-        if not self._busy:
-            self._busy = True
-            asyncio.ensure_future(self._drain(database))  # noqa: RUF006 - the futures it answers keep it wanted
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._drain())
         return await future
 
-    async def _drain(self, database: Database) -> None:
+    async def _drain(self) -> None:
+        # No await between the last look at _waiting and the end of the task: a reader that comes later starts another.
         while self._waiting:
             asked, self._waiting = self._waiting, {}
+            waiters = [(key, future) for key, futures in asked.items() for future in futures]
             try:
-                rows = {row[0]: row for row in await database.pool.fetch(self._sql, list(asked))}
+                rows = {row[0]: row for row in await self._database.read(self._sql, list(asked))}
+                for key, future in waiters:
+                    if not future.done():
+                        future.set_result(rows.get(key))
             except Exception as error:  # noqa: BLE001 - every waiter gets the error as its own
-                _each(asked, lambda future, _key, error=error: future.set_exception(error))
-            else:
-                _each(asked, lambda future, key, rows=rows: future.set_result(rows.get(key)))
-        # No await between the last look at _waiting and this line: a reader that comes later starts a new drain.
-        self._busy = False
-
-
-def _each(asked: Mapping[str, Sequence["asyncio.Future[Any]"]], settle: Callable[..., None]) -> None:
-    for key, futures in asked.items():
-        for future in futures:
-            if not future.done():
-                settle(future, key)
+                for _, future in waiters:
+                    if not future.done():
+                        future.set_exception(error)
+            finally:
+                # Cancelled: nobody is left who would answer.
+                for _, future in waiters:
+                    future.cancel()

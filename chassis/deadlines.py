@@ -4,22 +4,21 @@ Its message id is (aggregate, kind, due time), so whoever sweeps it, and however
 leader or a lock.
 """
 
-import asyncio
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import asyncpg
-import structlog
-
 from chassis.caller import Command
-from chassis.db import OUTAGE, Database
+from chassis.db import Database
 from chassis.desk import Desk
+from chassis.loops import Loop
 
 SWEEP_EVERY_SECONDS = 0.25
 SWEEP_MAX = 500
-
-log = structlog.get_logger("deadlines")
+AGAIN_AFTER_SECONDS = 5.0
+"""A row that is still due after its message was decided has met a bug: it is tried again, but not at once."""
 
 
 @dataclass(frozen=True)
@@ -35,58 +34,66 @@ class Due:
 
     @property
     def passed_sql(self) -> str:
+        """$1, $2: keys and due times that need not be found."""
         return (
-            f"SELECT {self.key} AS key, {self.column} AS due_at FROM {self.table} "  # noqa: S608 - names of the code
-            f"WHERE {self.condition} AND {self.column} <= business_now() ORDER BY {self.column} LIMIT {SWEEP_MAX}"
+            f"SELECT {self.key} AS key, {self.column} AS due_at FROM {self.table} "
+            f"WHERE {self.condition} AND {self.column} <= business_now() "
+            f"AND ({self.key}, {self.column}) NOT IN (SELECT * FROM unnest($1::text[], $2::timestamptz[])) "
+            f"ORDER BY {self.column} LIMIT {SWEEP_MAX}"
         )
 
     @property
     def next_sql(self) -> str:
-        return f"SELECT min({self.column}) AS due_at FROM {self.table} WHERE {self.condition}"  # noqa: S608
+        return f"SELECT min({self.column}) AS due_at FROM {self.table} WHERE {self.condition}"
 
 
 class Deadlines:
-    """Sweeps a service's deadlines while the process runs."""
+    """Sweeps a service's deadlines while the process runs, however busy the desk is."""
 
     def __init__(self, due: Sequence[Due], desk: Desk, database: Database) -> None:
         self._due = due
         self._desk = desk
         self._database = database
-        self._task: asyncio.Task[None] | None = None
+        self._under_way: dict[tuple[str, str, datetime], float] = {}
+        """(kind, key, due time) -> when it may be swept again, in monotonic seconds; never while it is on the desk."""
+        self._loop = Loop(f"deadlines:{desk.service}", self.sweep, every_seconds=SWEEP_EVERY_SECONDS)
 
     async def start(self) -> None:
         if self._due:
-            self._task = asyncio.create_task(self._loop(), name=f"deadlines:{self._desk.service}")
+            self._loop.start()
 
     async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._loop.stop()
 
     async def next_due_at(self) -> datetime | None:
         """The nearest deadline of this service, in business time."""
         if not self._due:
             return None
         union = " UNION ALL ".join(each.next_sql for each in self._due)
-        found: datetime | None = await self._database.pool.fetchval(f"SELECT min(due_at) FROM ({union}) AS d")  # noqa: S608
+        found: datetime | None = await self._database.pool.fetchval(f"SELECT min(due_at) FROM ({union}) AS d")
         return found
 
     async def sweep(self) -> int:
-        """Put every passed deadline on the desk; how many."""
+        """Put the passed deadlines on the desk, each once; how many."""
+        now = time.monotonic()
+        self._under_way = {name: again_at for name, again_at in self._under_way.items() if again_at > now}
+        if sum(again_at == math.inf for again_at in self._under_way.values()) >= SWEEP_MAX:
+            return 0
         count = 0
         for each in self._due:
-            for row in await self._database.pool.fetch(each.passed_sql):
-                name = (row["key"], each.name, row["due_at"].isoformat())
-                self._desk.fall_due(each.command(row["key"], row["due_at"]), name)
-                count += 1
+            known = [(key, due_at) for kind, key, due_at in self._under_way if kind == each.name]
+            keys, due_times = [key for key, _ in known], [due_at for _, due_at in known]
+            rows = await self._database.pool.fetch(each.passed_sql, keys, due_times)
+            for row in rows:
+                self._fall_due(each, row["key"], row["due_at"])
+            count += len(rows)
         return count
 
-    async def _loop(self) -> None:
-        while True:
-            # A sweep while the last one's messages still wait would only put them there twice.
-            if self._desk.quiet:
-                try:
-                    await self.sweep()
-                except (*OUTAGE, asyncpg.PostgresError) as error:
-                    log.warning("deadlines_delayed", service=self._desk.service, error=type(error).__name__)
-            await asyncio.sleep(SWEEP_EVERY_SECONDS)
+    def _fall_due(self, due: Due, key: str, due_at: datetime) -> None:
+        name = due.name, key, due_at
+        self._under_way[name] = math.inf
+
+        def done() -> None:
+            self._under_way[name] = time.monotonic() + AGAIN_AFTER_SECONDS
+
+        self._desk.fall_due(due.command(key, due_at), (key, due.name, due_at.isoformat()), done)

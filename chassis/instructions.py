@@ -7,19 +7,22 @@ number, never under a new one; the port behind it must make that safe (by asking
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-import asyncpg
 import structlog
 
 from chassis import mailbox, metrics
 from chassis.caller import Command
-from chassis.db import OUTAGE, Database
+from chassis.db import Database
 from chassis.decision import Instruction
 from chassis.desk import Desk
+from chassis.loops import Loop
 
 SWEEP_EVERY_SECONDS = 1.0
 AT_ONCE_MAX = 16
+PATIENCE_SECONDS = 30.0
+"""No port is waited for longer: its call counts as unanswered."""
 
 log = structlog.get_logger("instructions")
 
@@ -41,15 +44,18 @@ class Worker:
         self._database = database
         self._room = asyncio.Semaphore(AT_ONCE_MAX)
         self._under_way: dict[str, asyncio.Task[None]] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop(f"instructions:{desk.service}", self.sweep, every_seconds=SWEEP_EVERY_SECONDS)
 
     async def start(self) -> None:
         self._desk.instruct = self.take
         if self._ports:
-            self._task = asyncio.create_task(self._loop(), name=f"instructions:{self._desk.service}")
+            self._loop.start()
 
     async def stop(self) -> None:
-        tasks = [*self._under_way.values(), *([self._task] if self._task else [])]
+        """What the desk still decides is written down, and performed by whoever runs next."""
+        self._desk.instruct = lambda _: None
+        await self._loop.stop()
+        tasks = list(self._under_way.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -64,32 +70,31 @@ class Worker:
             if each.id not in self._under_way:
                 task = asyncio.create_task(self._perform(each, attempt))
                 self._under_way[each.id] = task
-                task.add_done_callback(lambda _, id_=each.id: self._under_way.pop(id_, None))
+                task.add_done_callback(partial(self._end, each.id))
+
+    def _end(self, instruction_id: str, _: object) -> None:
+        self._under_way.pop(instruction_id, None)
 
     async def _perform(self, instruction: Instruction, attempt: int) -> None:
         service = self._desk.service
         async with self._room:
             try:
-                answer = await self._ports[instruction.kind](instruction, attempt)
-            except Unanswered as error:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    answer = await self._ports[instruction.kind](instruction, attempt)
+                self._desk.answered(answer, instruction.id)
+            except (Unanswered, TimeoutError) as error:
                 metrics.INSTRUCTIONS.labels(service, instruction.kind, "unanswered").inc()
                 log.warning("unanswered", service=service, kind=instruction.kind, attempt=attempt, why=str(error))
-                return
             except Exception:
                 metrics.INSTRUCTIONS.labels(service, instruction.kind, "failed").inc()
                 log.exception("instruction_failed", service=service, kind=instruction.kind)
-                return
-        metrics.INSTRUCTIONS.labels(service, instruction.kind, "answered").inc()
-        self._desk.answered(answer, instruction.id)
+            else:
+                metrics.INSTRUCTIONS.labels(service, instruction.kind, "answered").inc()
 
-    async def _loop(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_EVERY_SECONDS)
-            try:
-                rows = await self._database.pool.fetch(mailbox.TAKE_INSTRUCTIONS)
-            except (*OUTAGE, asyncpg.PostgresError) as error:
-                log.warning("instructions_delayed", service=self._desk.service, error=type(error).__name__)
-                continue
-            for row in rows:
-                body: dict[str, Any] = json.loads(row["body"])
-                self.take([Instruction(row["id"], row["kind"], body)], row["attempts"] + 1)
+    async def sweep(self) -> int:
+        """Perform again what is still due; how many. They keep their number, and are told which attempt it is."""
+        rows = await self._database.pool.fetch(mailbox.TAKE_INSTRUCTIONS)
+        for row in rows:
+            body: dict[str, Any] = json.loads(row["body"])
+            self.take([Instruction(row["id"], row["kind"], body)], row["attempts"] + 1)
+        return len(rows)

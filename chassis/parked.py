@@ -1,14 +1,14 @@
-"""Facts that came too early wait in `parked`; a sweep every second brings them back, whoever applied their predecessor."""
+"""Facts that came too early wait in `parked`; a sweep brings them back, whichever replica applied their predecessor."""
 
-import asyncio
 from uuid import UUID
 
-import asyncpg
 import structlog
+from pydantic import ValidationError
 
 from chassis import mailbox
-from chassis.db import OUTAGE, Database
+from chassis.db import Database
 from chassis.desk import Desk
+from chassis.loops import Loop
 from chassis.message import Delivery
 from contracts import catalogue
 from contracts.fact import Envelope
@@ -22,32 +22,32 @@ class ParkedSweep:
     def __init__(self, desk: Desk, database: Database) -> None:
         self._desk = desk
         self._database = database
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop(f"parked:{desk.service}", self._step, every_seconds=SWEEP_EVERY_SECONDS)
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._loop(), name=f"parked:{self._desk.service}")
+        self._loop.start()
 
     async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._loop.stop()
 
     async def sweep(self) -> int:
         """Bring back what is due for another try; how many."""
         rows = await self._database.pool.fetch(mailbox.TAKE_PARKED)
         for row in rows:
-            envelope = Envelope.model_validate_json(row["body"])
-            fact = catalogue.decode(envelope)
-            if fact:
-                delivery = Delivery(UUID(bytes=row["id"]), fact, envelope.correlationid, row["body"])
-                self._desk.hear(delivery, lambda: None, parked=True)
+            self._bring_back(row["id"], row["body"])
         return len(rows)
 
-    async def _loop(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_EVERY_SECONDS)
-            try:
-                await self.sweep()
-                await self._desk.learn_poison()
-            except (*OUTAGE, asyncpg.PostgresError) as error:
-                log.warning("parked_delayed", service=self._desk.service, error=type(error).__name__)
+    def _bring_back(self, id_: bytes, body: str) -> None:
+        try:
+            envelope = Envelope.model_validate_json(body)
+            fact = catalogue.decode(envelope)
+        except ValidationError:
+            # It stays where it is, with its reason; the others must not wait for it.
+            log.exception("parked_unreadable", service=self._desk.service, id=id_.hex())
+            return
+        if fact:
+            self._desk.hear(Delivery(UUID(bytes=id_), fact, envelope.correlationid, body), lambda: None, parked=True)
+
+    async def _step(self) -> None:
+        await self.sweep()
+        await self._desk.learn_poison()

@@ -61,7 +61,7 @@ def fields_of(kind: type) -> tuple[Field, ...]:
     """The columns of a frozen dataclass, in field order. Plain types are columns, everything else is jsonb."""
     hints = get_type_hints(kind, include_extras=True)
     found = []
-    for each in fields(kind):  # type: ignore[arg-type]
+    for each in fields(kind):
         inside, nullable = _strip(hints[each.name])
         plain = _PLAIN.get(inside) if isinstance(inside, type) else None
         if plain:

@@ -11,10 +11,12 @@ from uuid import UUID
 
 import asyncpg
 import structlog
+from pydantic import ValidationError
 
 from chassis import mailbox, metrics
 from chassis.db import OUTAGE, Database
 from chassis.desk import Desk
+from chassis.loops import Loop
 from chassis.message import Delivery
 from contracts import catalogue
 from contracts.fact import Envelope
@@ -46,15 +48,18 @@ class Hall:
 class LocalBus:
     """One producer's way to the desks of its Hall."""
 
-    def __init__(self, hall: Hall, database: Database, *, leftover_after_seconds: float = LEFTOVER_AFTER_SECONDS) -> None:
+    def __init__(
+        self, hall: Hall, database: Database, *, leftover_after_seconds: float = LEFTOVER_AFTER_SECONDS
+    ) -> None:
         self._hall = hall
         self._database = database
         self._leftover_after_seconds = leftover_after_seconds
         self._sent: list[UUID] = []
         self._carried: set[UUID] = set()
         self._wake = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._loops: tuple[Loop, ...] = ()
         self._desk: Desk | None = None
+        self._first = True
 
     def heard(self, fact_type: str) -> bool:
         return bool(catalogue.hearers(fact_type))
@@ -89,16 +94,19 @@ class LocalBus:
     async def start(self, desk: Desk) -> None:
         self._desk = desk
         self._hall.desks[desk.service] = desk
-        # Marks are not money: they may be lost in a crash and are then only repeated, so they need not wait for a flush.
-        self._tasks = [
-            asyncio.create_task(self._mark_loop(), name=f"marks:{desk.service}"),
-            asyncio.create_task(self._sweep_loop(), name=f"sweep:{desk.service}"),
-        ]
+        self._loops = (
+            Loop(f"marks:{desk.service}", self._mark_soon, every_seconds=0),
+            Loop(f"sweep:{desk.service}", self._sweep_leftovers, every_seconds=SWEEP_EVERY_SECONDS),
+        )
+        for loop in self._loops:
+            loop.start()
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """The desk leaves the hall, so that nobody takes what it no longer hears for heard."""
+        if self._desk and self._hall.desks.get(self._desk.service) is self._desk:
+            del self._hall.desks[self._desk.service]
+        for loop in self._loops:
+            await loop.stop()
         with suppress(*OUTAGE, asyncpg.PostgresError):
             await self._mark()
 
@@ -107,41 +115,31 @@ class LocalBus:
             "SELECT EXISTS (SELECT 1 FROM outbox WHERE sent_at IS NULL)"
         )
 
-    async def _mark_loop(self) -> None:
-        while True:
-            await self._wake.wait()
-            await asyncio.sleep(MARK_EVERY_SECONDS)
-            self._wake.clear()
-            try:
-                await self._mark()
-            except (*OUTAGE, asyncpg.PostgresError) as error:
-                log.warning("marks_delayed", error=type(error).__name__)
-                await asyncio.sleep(1)
-                self._wake.set()
+    async def _mark_soon(self) -> None:
+        await self._wake.wait()
+        await asyncio.sleep(MARK_EVERY_SECONDS)
+        self._wake.clear()
+        await self._mark()
 
     async def _mark(self) -> None:
         sent, self._sent = self._sent, []
         if not sent:
             return
         try:
+            # Marks are not money: one that a crash loses is only repeated, so none waits for the disk.
             async with self._database.pool.acquire() as connection, connection.transaction():
                 await connection.execute("SET LOCAL synchronous_commit = off")
                 await connection.execute(mailbox.MARK_SENT, sent)
         except BaseException:
             self._sent.extend(sent)
+            self._wake.set()
             raise
         self._carried.difference_update(sent)
 
-    async def _sweep_loop(self) -> None:
+    async def _sweep_leftovers(self) -> None:
         """Leftovers of a crash or of a full desk: at start, then every 2 s, by id lists and never by a cursor."""
-        first = True
-        while True:
-            try:
-                await self.sweep(0 if first else self._leftover_after_seconds)
-                first = False
-            except (*OUTAGE, asyncpg.PostgresError) as error:
-                log.warning("sweep_delayed", error=type(error).__name__)
-            await asyncio.sleep(SWEEP_EVERY_SECONDS)
+        await self.sweep(0 if self._first else self._leftover_after_seconds)
+        self._first = False
 
     async def sweep(self, older_than_seconds: float) -> None:
         rows = await self._database.pool.fetch(mailbox.LEFT_IN_OUTBOX, older_than_seconds, SWEEP_MAX)
@@ -151,9 +149,11 @@ class LocalBus:
 
 
 def read_delivery(body: str) -> Delivery | None:
-    """A delivery out of an envelope's JSON; None for a type this build does not know (tolerant reader)."""
-    envelope = Envelope.model_validate_json(body)
-    fact = catalogue.decode(envelope)
+    """A delivery out of an envelope's JSON; None for what this build cannot read: it stays in the outbox, unsent."""
+    try:
+        envelope = Envelope.model_validate_json(body)
+        fact = catalogue.decode(envelope)
+    except ValidationError:
+        log.exception("outbox_unreadable")
+        return None
     return Delivery(envelope.id, fact, envelope.correlationid, body) if fact else None
-
-

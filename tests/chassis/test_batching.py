@@ -15,7 +15,9 @@ from tests.chassis.toy import BUYER, Add, Open, Spend, tell_desk
 
 def batches() -> tuple[float, float]:
     """How many batches the toy's desks have run, and how many messages were in them."""
-    values = [REGISTRY.get_sample_value(f"buluo_desk_batch_messages_{it}", {"service": "escrow"}) for it in ("count", "sum")]
+    values = [
+        REGISTRY.get_sample_value(f"buluo_desk_batch_messages_{it}", {"service": "escrow"}) for it in ("count", "sum")
+    ]
     return values[0] or 0.0, values[1] or 0.0
 
 

@@ -24,7 +24,9 @@ def defects() -> float:
 
 
 async def parked(service: Service) -> "list[asyncpg.Record]":
-    return await service.database.pool.fetch("SELECT type, keys::text, reason, poison FROM parked ORDER BY poison DESC, at")
+    return await service.database.pool.fetch(
+        "SELECT type, keys::text, reason, poison FROM parked ORDER BY poison DESC, at"
+    )
 
 
 async def test_a_bug_on_a_fact_parks_it_with_its_reason_and_alarms(service: Service) -> None:
