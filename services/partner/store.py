@@ -78,55 +78,11 @@ def _columns(store: Keyed) -> list[Column[Any]]:
     return [store.table.c[f.name] for f in store.codec.fields]
 
 
-def _own(party_id: ColumnElement[str]) -> ColumnElement[bool]:
-    """The owner predicate: the caller has a role at this party, or is its key."""
-    roles = select(_GRANT.party_id).where(_GRANT.person_id == PERSON, _GRANT.role.is_not(None))
-    return or_(party_id.in_(roles), party_id == PARTY)
-
-
-grant = Query(select(*_columns(GRANTS)).where(_GRANT.grant_id == bindparam("grant_id")))
-staff = Query(
-    select(*_columns(GRANTS))
-    .where(_GRANT.party_id == bindparam("party_id"), _GRANT.role.is_not(None), _GRANT.person_id < AFTER)
-    .order_by(_GRANT.person_id.desc())
-    .limit(LIMIT)
-)
-
-_MERCHANT = MERCHANTS.table.c
-merchant = Query(
-    select(*_columns(MERCHANTS)).where(
-        _MERCHANT.merchant_id == bindparam("merchant_id"), or_(_MERCHANT.state == "open", _own(_MERCHANT.merchant_id))
-    )
-)
-
-
-def _merchants(*conditions: ColumnElement[bool]) -> Select[Any]:
-    newest = select(*_columns(MERCHANTS)).where(*conditions, _MERCHANT.merchant_id < AFTER)
-    page = newest.order_by(_MERCHANT.merchant_id.desc()).limit(LIMIT).subquery()
-    return select(page)
-
-
-def _newest_of(both: Any, key: str) -> Select[Any]:
-    found = both.subquery()
-    return select(found).order_by(found.c[key].desc()).limit(LIMIT)
-
-
-# Two halves, each a walk along an index that ends at the limit: a page costs the same however many merchants there are.
-merchants = Query(
-    _newest_of(
-        union_all(
-            _merchants(_MERCHANT.state == "open"), _merchants(_MERCHANT.state == "draft", _own(_MERCHANT.merchant_id))
-        ),
-        "merchant_id",
-    )
-)
-
-partner = Query(select(*_columns(PARTNERS)).where(PARTNERS.table.c.partner_id == bindparam("partner_id")))
-
 _PARTIES = union(
     select(_GRANT.party_id).where(_GRANT.person_id == PERSON, or_(*(_GRANT.role == role for role in sorted(STAFF)))),
     select(PARTY.label("party_id")).where(PARTY.is_not(None)),
 ).subquery()
+"""The caller's own: where they are owner or staff, or whose key they are. Every owner predicate is made of it."""
 
 
 def _newest_at(store: Keyed, party_column: str, visible: ColumnElement[bool]) -> Select[Any]:
@@ -140,6 +96,45 @@ def _newest_at(store: Keyed, party_column: str, visible: ColumnElement[bool]) ->
         .lateral()
     )
     return select(rows).select_from(_PARTIES.join(rows, true()))
+
+
+def _newest_of(rows: Any, key: str) -> Select[Any]:
+    found = rows.subquery()
+    return select(found).order_by(found.c[key].desc()).limit(LIMIT)
+
+
+grant = Query(select(*_columns(GRANTS)).where(_GRANT.grant_id == bindparam("grant_id")))
+staff = Query(
+    select(*_columns(GRANTS))
+    .where(_GRANT.party_id == bindparam("party_id"), _GRANT.role.is_not(None), _GRANT.person_id < AFTER)
+    .order_by(_GRANT.person_id.desc())
+    .limit(LIMIT)
+)
+
+_MERCHANT = MERCHANTS.table.c
+merchant = Query(
+    select(*_columns(MERCHANTS)).where(
+        _MERCHANT.merchant_id == bindparam("merchant_id"),
+        or_(_MERCHANT.state == "open", _MERCHANT.merchant_id.in_(select(_PARTIES.c.party_id))),
+    )
+)
+
+
+_open = (
+    select(*_columns(MERCHANTS))
+    .where(_MERCHANT.state == "open", _MERCHANT.merchant_id < AFTER)
+    .order_by(_MERCHANT.merchant_id.desc())
+    .limit(LIMIT)
+    .subquery()
+)
+# Two halves, each a walk along an index that ends at the limit: a page costs the same however many merchants there are.
+merchants = Query(
+    _newest_of(
+        union_all(select(_open), _newest_at(MERCHANTS, "merchant_id", _MERCHANT.state == "draft")), "merchant_id"
+    )
+)
+
+partner = Query(select(*_columns(PARTNERS)).where(PARTNERS.table.c.partner_id == bindparam("partner_id")))
 
 
 def _both_sides(store: Keyed, visible: dict[str, ColumnElement[bool]]) -> Query:
