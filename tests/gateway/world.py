@@ -4,10 +4,11 @@ import asyncio
 import base64
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from chassis.batch import envelope_json
 from chassis.caller import Caller
 from chassis.message import Delivery
 from chassis.service import Service
+from chassis.web import App
 from contracts.fact import Fact
 from contracts.partner import StaffChanged
 from gateway import edge
@@ -140,9 +142,16 @@ def key() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def world(*, mode: str = "sandbox", without: tuple[str, ...] = (), **given: Any) -> AsyncIterator[World]:
+async def world(
+    *,
+    mode: str = "sandbox",
+    without: tuple[str, ...] = (),
+    real: Mapping[str, App] = MappingProxyType({}),
+    **given: Any,
+) -> AsyncIterator[World]:
+    """The gateway over stand-ins; `real` services take their places, those `without` are not there."""
     standins = {name: Standin(name) for name in SERVICES if name not in without}
-    apps = {name: each.app() for name, each in standins.items()}
+    apps: dict[str, App] = {**{name: each.app() for name, each in standins.items()}, **real}
     extra = {name: given.pop(name) for name in ("deliver_code",) if name in given}
     own = settings(**given)
     async with support.running(
