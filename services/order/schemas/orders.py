@@ -175,6 +175,7 @@ class OrderOut(Out):
                 **_plain(order),
                 "id": order.order_id,
                 "buyer": order.buyer if "buyer" in sides else None,
+                "recipient_id": order.recipient_id if _is_to_ship(order, sides) else None,
                 "escrow_state": order.escrow_state,
                 "amount": _money(order, order.amount),
                 "refunded": _money(order, order.refunded_amount),
@@ -188,6 +189,11 @@ class OrderOut(Out):
                 ],
             }
         )
+
+
+def _is_to_ship(order: Order, sides: frozenset[Side]) -> bool:
+    """Whoever reads the recipient's id here may be shown where that is: the seller, while the order is under way."""
+    return "seller" in sides and order.state in {"paid", "shipped", "delivered"}
 
 
 _PLAIN = tuple(name for name in OrderOut.model_fields if name in Order.__dataclass_fields__)
