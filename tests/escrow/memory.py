@@ -202,7 +202,7 @@ def capture_message(seen: Capture) -> Message:
 
 
 def check_books(desk: MemoryDesk) -> None:
-    """Every invariant of RELIABILITY 3 that concerns one service's money, told again without its code."""
+    """What must hold of the books at any moment, told again without the product's own words for it."""
     sums: Counter[str] = Counter()
     for posting in desk.postings:
         sums[posting.entry_id] += posting.amount

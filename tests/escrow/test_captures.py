@@ -144,7 +144,7 @@ def test_a_capture_overtakes_the_news_that_its_charge_is_open() -> None:
 # --- asking for a payment ------------------------------------------------------------------------------------------
 
 
-def ask(order: Order, caller: Caller = Caller(person_id=BUYER), provider: str = "sandbox") -> CreatePayment:  # noqa: B008
+def ask(order: Order, caller: Caller = Caller(person_id=BUYER), provider: str = "sandbox") -> CreatePayment:
     return CreatePayment(caller, order.checkout.checkout_id, provider, "page")
 
 
