@@ -43,7 +43,7 @@ async def buy(stage: Stage, buyer: Person, quantity: int, **more: Any) -> tuple[
             **more,
         },
     )
-    return checkout["orders"][0]["id"], checkout["checkout_id"]
+    return checkout["orders"][0]["id"], checkout["id"]
 
 
 async def confirmed_by_the_buyer(stage: Stage) -> None:

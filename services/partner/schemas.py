@@ -129,7 +129,7 @@ class RecruitingOut(Out):
 class MerchantOut(Out):
     """A merchant and what it stands for."""
 
-    merchant_id: str
+    id: str
     name: str
     categories: list[str]
     state: Literal["draft", "open"]
@@ -142,7 +142,7 @@ class MerchantOut(Out):
     def of(cls, merchant: Merchant) -> Self:
         call = merchant.recruiting
         return cls(
-            merchant_id=merchant.merchant_id,
+            id=merchant.merchant_id,
             name=merchant.name,
             categories=list(merchant.categories),
             state=merchant.state,
@@ -174,7 +174,7 @@ class PartnerChange(In):
 class PartnerOut(Out):
     """A partner's public profile."""
 
-    partner_id: str
+    id: str
     display_name: str
     regions: list[str]
     capability: str
@@ -183,7 +183,7 @@ class PartnerOut(Out):
     @classmethod
     def of(cls, partner: Partner) -> Self:
         return cls(
-            partner_id=partner.partner_id,
+            id=partner.partner_id,
             display_name=partner.display_name,
             regions=list(partner.regions),
             capability=partner.capability,
@@ -256,7 +256,7 @@ class ProposalOut(Out):
 class ApplicationOut(Out):
     """An application, the same for both sides."""
 
-    application_id: str
+    id: str
     merchant_id: str
     partner_id: str
     opened_by: Side
@@ -272,7 +272,7 @@ class ApplicationOut(Out):
     @classmethod
     def of(cls, application: Application) -> Self:
         return cls(
-            application_id=application.application_id,
+            id=application.application_id,
             merchant_id=application.merchant_id,
             partner_id=application.partner_id,
             opened_by=application.opened_by,
@@ -307,7 +307,7 @@ class TermsOut(Out):
 class PartnershipOut(Out):
     """An agreement between a merchant and a partner."""
 
-    partnership_id: str
+    id: str
     merchant_id: str
     partner_id: str
     application_id: str
@@ -322,7 +322,7 @@ class PartnershipOut(Out):
     def of(cls, partnership: Partnership) -> Self:
         terms = partnership.terms
         return cls(
-            partnership_id=partnership.partnership_id,
+            id=partnership.partnership_id,
             merchant_id=partnership.merchant_id,
             partner_id=partnership.partner_id,
             application_id=partnership.application_id,

@@ -53,7 +53,7 @@ class BroughtOut(Out):
 class TribeOut(Out):
     """A tribe and how many are in it."""
 
-    tribe_id: str
+    id: str
     name: str
     charter: str
     partnership_id: str
@@ -67,7 +67,7 @@ class TribeOut(Out):
     def of(cls, both: tuple[Tribe, Counts]) -> Self:
         tribe, counts = both
         return cls(
-            tribe_id=tribe.tribe_id,
+            id=tribe.tribe_id,
             name=tribe.name,
             charter=tribe.charter,
             partnership_id=tribe.partnership_id,
@@ -112,7 +112,7 @@ class MembershipIn(In):
 class MembershipOut(Out):
     """A member, by pseudonym. `mine` tells you which one you are; nobody else is told."""
 
-    membership_id: str
+    id: str
     tribe_id: str
     pseudonym: str
     brought_by: str | None
@@ -125,7 +125,7 @@ class MembershipOut(Out):
     @classmethod
     def of(cls, membership: Membership, *, mine: bool) -> Self:
         return cls(
-            membership_id=membership.membership_id,
+            id=membership.membership_id,
             tribe_id=membership.tribe_id,
             pseudonym=membership.pseudonym,
             brought_by=membership.brought_by,
@@ -147,7 +147,7 @@ class ContentOut(Out):
     """A document of a tribe, without its text. `ad_label` (广告) is set wherever it leads to an offer, and then
     `disclosure` must be shown beside it. `author` is a membership."""
 
-    content_id: str
+    id: str
     tribe_id: str
     title: str
     author: str
@@ -165,11 +165,21 @@ class ContentOut(Out):
 
 
 class RevisionOut(Out):
-    revision_id: str
+    id: str
     number: int
     author: str
     content_hash: str
     at: datetime
+
+    @classmethod
+    def of(cls, revision: Revision) -> Self:
+        return cls(
+            id=revision.revision_id,
+            number=revision.number,
+            author=revision.author,
+            content_hash=revision.content_hash,
+            at=revision.at,
+        )
 
 
 class DocumentOut(ContentOut):
@@ -184,11 +194,11 @@ class DocumentOut(ContentOut):
             {
                 **_head(content, language),
                 "body": revision.body,
-                "revisions": [{name: getattr(revision, name) for name in RevisionOut.model_fields}],
+                "revisions": [RevisionOut.of(revision)],
             }
         )
 
 
 def _head(content: Content, language: str) -> dict[str, object]:
-    named = {name: getattr(content, name) for name in ContentOut.model_fields if name != "disclosure"}
-    return {**named, "disclosure": DISCLOSURE[language] if content.ad_label else None}
+    named = {name: getattr(content, name) for name in ContentOut.model_fields if name not in {"id", "disclosure"}}
+    return {"id": content.content_id, **named, "disclosure": DISCLOSURE[language] if content.ad_label else None}

@@ -1,41 +1,63 @@
 """Under load the desk really batches: few statements per order, whole batches per transaction."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.journeys.world import Life, Process, buyers, founded, live, onebox, stage_at, superuser
+from bench.http import Connection
+from bench.lives import Buyer, Client, Shop, open_shop
+from tests.journeys.world import Process, onebox, superuser
 
 CLIENTS = 64
-ORDERS = 320
+ORDERS = 640
+MONEY_PATH = ("order", "escrow")
 
 
 @pytest.mark.slow
-async def test_sixty_four_clients_share_batches_and_cost_under_fifteen_statements_an_order(tmp_path: Path) -> None:
-    async with onebox(tmp_path) as running, stage_at(running.url) as stage, superuser(tmp_path) as admin:
-        await founded(stage)
-        people = await buyers(stage, CLIENTS)
+async def test_sixty_four_clients_share_batches_and_cost_under_fifteen_statements_an_order(world_folder: Path) -> None:
+    async with (
+        onebox(world_folder) as running,
+        superuser(world_folder) as admin,
+        AsyncExitStack() as stack,
+    ):
+        shop, people = await settled(stack, running.url)
         await admin.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        await asyncio.gather(*(buyer.live(shop, seller) for buyer, seller in people))  # warm
         before = await batches(running)
         await admin.execute("SELECT pg_stat_statements_reset()")
-
-        async def client(n: int) -> None:
-            for _ in range(ORDERS // CLIENTS):
-                await live(stage, people[n], Life())
-
-        await asyncio.gather(*(client(n) for n in range(CLIENTS)))
+        await asyncio.gather(*(lives(shop, buyer, seller) for buyer, seller in people))
         statements = await admin.fetchval("SELECT sum(calls) FROM pg_stat_statements")
-        top = await admin.fetch("SELECT calls, left(query, 90) q FROM pg_stat_statements ORDER BY calls DESC LIMIT 12")
+        top = await admin.fetch("SELECT calls, left(query, 120) FROM pg_stat_statements ORDER BY calls DESC LIMIT 20")
         after = await batches(running)
 
     per_order = float(statements) / ORDERS
-    means = {name: (after[name][0] - before[name][0]) / (after[name][1] - before[name][1]) for name in ("order", "escrow")}
+    means = {name: (after[name][0] - before[name][0]) / (after[name][1] - before[name][1]) for name in MONEY_PATH}
     print(f"{per_order:.1f} statements per order, messages per batch {means}")
     assert per_order < 15, [tuple(row) for row in top]
     assert min(means.values()) > 5, means
+
+
+async def settled(stack: AsyncExitStack, url: str) -> tuple[Shop, list[tuple[Buyer, Client]]]:
+    """A shop, and CLIENTS buyers who have signed in, each with a seller's connection beside their own."""
+    owner = Client(await stack.enter_async_context(Connection(url)))
+    shop = await open_shop(owner)
+    people = []
+    for _ in range(CLIENTS):
+        client = Client(await stack.enter_async_context(Connection(url)))
+        buyer = Buyer(client)
+        await buyer.settle_in()
+        seller = Client(await stack.enter_async_context(Connection(url)), owner.token, owner.person_id)
+        people.append((buyer, seller))
+    return shop, people
+
+
+async def lives(shop: Shop, buyer: Buyer, seller: Client) -> None:
+    for _ in range(ORDERS // CLIENTS):
+        await buyer.live(shop, seller)
 
 
 async def batches(running: Process) -> dict[str, tuple[float, float]]:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import httpx
@@ -132,7 +131,7 @@ async def buyers(stage: Stage, count: int) -> list[Person]:
 
 
 @asynccontextmanager
-async def service_database(folder: Path, service: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+async def service_database(folder: Path, service: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection to one service's database of a world, as that service's own role."""
     secrets = Secrets.of_world(folder)
     with Postgres.start(folder / "postgres") as server:
@@ -146,7 +145,7 @@ async def service_database(folder: Path, service: str) -> AsyncIterator[asyncpg.
 
 
 @asynccontextmanager
-async def superuser(folder: Path, database: str = "postgres") -> AsyncIterator[asyncpg.Connection[Any]]:
+async def superuser(folder: Path, database: str = "postgres") -> AsyncIterator[asyncpg.Connection]:
     """A connection as the administrator of a world's server: for statistics, and for tampering."""
     with Postgres.start(folder / "postgres") as server:
         connection = await asyncpg.connect(server.admin_url, database=database)

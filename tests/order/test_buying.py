@@ -30,7 +30,7 @@ async def test_the_placed_order_says_what_escrow_and_distribution_need() -> None
         data = placed["data"]
         assert placed["audience"] == [w.merchant, w.partner]
         assert data["checkout"] == {
-            "checkout_id": checkout["checkout_id"],
+            "checkout_id": checkout["id"],
             "order_ids": [checkout["orders"][0]["id"]],
             "amount": yuan(7980),
         }

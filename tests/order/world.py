@@ -138,7 +138,7 @@ class World:
         who = caller or self.buyer
         body = self.checkout_body(offer, quantity, who)
         checkout = await self.done(who, "POST", "/checkouts", json=body)
-        return {**checkout["orders"][0], "checkout_id": checkout["checkout_id"]}
+        return {**checkout["orders"][0], "checkout_id": checkout["id"]}
 
     async def pay(self, order: Any) -> None:
         await support.hear(self.service, self.held(order))

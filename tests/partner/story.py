@@ -71,15 +71,15 @@ class Someone:
         made = (await self.post("/merchants", {"name": "石桥果园", "categories": ["fruit"]})).json()
         change: JSON = {"values": VALUES, "recruiting": {"open": recruiting, "regions": ["320500"], "terms": TERMS}}
         if opened:
-            changed = await self.patch(f"/merchants/{made['merchant_id']}", {**change, "state": "open"}, 1)
+            changed = await self.patch(f"/merchants/{made['id']}", {**change, "state": "open"}, 1)
             assert changed.status_code == 200, changed.text
-        return str(made["merchant_id"])
+        return str(made["id"])
 
     async def partner(self) -> str:
         body = {"display_name": "小李的店", "regions": ["320500"], "capability": "三家店，二十辆车"}
         made = await self.post("/partners", body)
         assert made.status_code == 201, made.text
-        return str(made.json()["partner_id"])
+        return str(made.json()["id"])
 
     async def employ(self, party_id: str, person_id: str, role: str) -> None:
         made = await self.put(f"/staff/{party_id}/{person_id}", {"role": role}, 0)
@@ -88,7 +88,7 @@ class Someone:
     async def application(self, merchant_id: str, partner_id: str) -> str:
         made = await self.post("/applications", application(merchant_id, partner_id))
         assert made.status_code == 201, made.text
-        return str(made.json()["application_id"])
+        return str(made.json()["id"])
 
     async def move(self, application_id: str, move: str, **body: Any) -> JSON:
         moved = await self.post(f"/applications/{application_id}/{move}", body)

@@ -23,7 +23,7 @@ async def test_two_acceptances_make_a_partnership_on_trial_with_the_merchants_te
         assert (done["state"], done["next_actions"]) == ("agreed", [])
 
         (partnership,) = (await partner.get("/partnerships")).json()["data"]
-        assert partnership["partnership_id"] == done["partnership_id"]
+        assert partnership["id"] == done["partnership_id"]
         assert partnership["state"] == "trial"
         assert partnership["terms"]["service_bps"] == TERMS["service_bps"]
         facts = await said(all_.service)

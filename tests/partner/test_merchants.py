@@ -13,7 +13,7 @@ async def test_a_merchant_opens_once_its_values_are_complete_and_says_so():
         merchant = made.json()
         assert merchant["state"] == "draft"
         assert merchant["categories"] == ["fruit", "tea"]
-        path = f"/merchants/{merchant['merchant_id']}"
+        path = f"/merchants/{merchant['id']}"
 
         half = await owner.patch(path, {"values": {"taste": VALUES["taste"]}, "state": "open"}, 1)
         assert half.status_code == 409
@@ -32,10 +32,10 @@ async def test_a_merchant_opens_once_its_values_are_complete_and_says_so():
             "partner.merchant_changed.v1",
         ]
         assert facts[1]["data"] == {
-            "merchant_id": merchant["merchant_id"], "state": "open", "values_version": 1,
+            "merchant_id": merchant["id"], "state": "open", "values_version": 1,
             "categories": ["fruit", "tea"], "version": 3,
         }  # fmt: skip
-        assert facts[1]["audience"] == [merchant["merchant_id"]]
+        assert facts[1]["audience"] == [merchant["id"]]
         assert facts[2]["data"]["categories"] == ["tea"]
 
 
@@ -56,7 +56,7 @@ async def test_strangers_see_open_merchants_only_and_owners_their_drafts_too():
         draft, open_ = await owner.merchant(opened=False), await owner.merchant()
         for someone, seen in ((owner, [open_, draft]), (stranger, [open_]), (nobody, [open_])):
             listed = (await someone.get("/merchants")).json()
-            assert [each["merchant_id"] for each in listed["data"]] == seen
+            assert [each["id"] for each in listed["data"]] == seen
             assert not listed["has_more"]
         assert (await owner.get(f"/merchants/{draft}")).status_code == 200
         assert (await stranger.get(f"/merchants/{draft}")).status_code == 404
@@ -72,7 +72,7 @@ async def test_a_list_is_walked_page_by_page_without_a_gap_or_a_repeat():
         seen, after = [], {}
         while True:
             page = (await owner.get("/merchants", limit=2, **after)).json()
-            seen += [each["merchant_id"] for each in page["data"]]
+            seen += [each["id"] for each in page["data"]]
             if not page["has_more"]:
                 break
             after = {"starting_after": seen[-1]}

@@ -95,7 +95,7 @@ class Someone:
         body = {"name": "江南慢食部落", "partnership_id": partnership_id, "charter": "先有内容，后有商品"}
         made = await self.post("/tribes", body)
         assert made.status_code == 201, made.text
-        return str(made.json()["tribe_id"])
+        return str(made.json()["id"])
 
     async def join(self, tribe_id: str, invite_token: str | None = None) -> JSON:
         made = await self.post(f"/tribes/{tribe_id}/memberships", {"invite_token": invite_token})

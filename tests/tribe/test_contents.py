@@ -13,16 +13,16 @@ async def test_a_member_publishes_a_document_and_anybody_reads_it_as_it_was_writ
         author, nobody = await all_.someone(), await all_.nobody()
         membership = await author.join(tribe_id)
         made = await author.publish(tribe_id)
-        read = (await nobody.get(f"/contents/{made['content_id']}")).json()
+        read = (await nobody.get(f"/contents/{made['id']}")).json()
         assert read == made
-        assert read["author"] == membership["membership_id"]
+        assert read["author"] == membership["id"]
         assert read["body"] == "春天剪枝，\n秋天采果。"
         assert (read["ad_label"], read["disclosure"]) == (False, None)
-        assert [each["revision_id"] for each in read["revisions"]] == [read["revision_id"]]
+        assert [each["id"] for each in read["revisions"]] == [read["revision_id"]]
         assert (await nobody.get(f"/tribes/{tribe_id}")).json()["counts"]["contents"] == 1
         (fact,) = await said(all_.service, "tribe.content_published.v1")
         assert fact["data"] == {
-            "content_id": made["content_id"], "revision_id": made["revision_id"], "tribe_id": tribe_id,
+            "content_id": made["id"], "revision_id": made["revision_id"], "tribe_id": tribe_id,
             "offer_ids": [], "ad_label": False, "version": 1,
         }  # fmt: skip
 
@@ -35,7 +35,7 @@ async def test_what_leads_to_an_offer_is_labelled_and_says_so_in_the_readers_lan
         made = await founder.publish(tribe_id, *offers, offers[0])
         assert (made["offer_ids"], made["ad_label"]) == (offers, True)
         for language, word in (("zh-CN,zh;q=0.9", "广告"), ("en-GB", "Advertising"), ("fr", "广告")):
-            for path in (f"/contents/{made['content_id']}", f"/tribes/{tribe_id}/contents"):
+            for path in (f"/contents/{made['id']}", f"/tribes/{tribe_id}/contents"):
                 answer = await founder.http.get(f"/v1{path}", headers={"accept-language": language})
                 shown = answer.json()["data"][0] if "data" in answer.json() else answer.json()
                 assert shown["disclosure"].startswith(word)
@@ -65,12 +65,12 @@ async def test_its_author_or_an_operator_withdraws_it_once_and_for_good(who):
         author, other = await all_.someone(), await all_.someone()
         membership = await author.join(tribe_id)
         await other.join(tribe_id)
-        path = f"/contents/{(await author.publish(tribe_id))['content_id']}"
+        path = f"/contents/{(await author.publish(tribe_id))['id']}"
         assert (await other.delete(path)).status_code == 403
         assert (await (await all_.someone()).delete(path)).status_code == 404
         assert (await (await all_.nobody()).delete(path)).status_code == 401
         if who == "author":  # Leaving takes nobody's word away from them.
-            await author.delete(f"/memberships/{membership['membership_id']}")
+            await author.delete(f"/memberships/{membership['id']}")
         remover = author if who == "author" else founder
         assert (await remover.delete(path)).json()["state"] == "withdrawn"
         assert (await remover.delete(path)).json()["version"] == 2
@@ -84,10 +84,10 @@ async def test_its_author_or_an_operator_withdraws_it_once_and_for_good(who):
 async def test_contents_are_listed_newest_first_page_by_page():
     async with world() as all_:
         founder, tribe_id = await all_.founder()
-        made = [(await founder.publish(tribe_id))["content_id"] for _ in range(5)]
+        made = [(await founder.publish(tribe_id))["id"] for _ in range(5)]
         first = (await founder.get(f"/tribes/{tribe_id}/contents", limit=3)).json()
         rest = (await founder.get(f"/tribes/{tribe_id}/contents", limit=3, starting_after=made[2])).json()
-        assert [each["content_id"] for each in [*first["data"], *rest["data"]]] == made[::-1]
+        assert [each["id"] for each in [*first["data"], *rest["data"]]] == made[::-1]
         assert (first["has_more"], rest["has_more"]) == (True, False)
         assert "body" not in first["data"][0]
 

@@ -40,7 +40,7 @@ async def test_who_leaves_and_returns_keeps_name_and_provenance_whoever_invites_
         founder, tribe_id = await all_.founder()
         guest = await all_.someone()
         first = await guest.join(tribe_id)
-        path = f"/memberships/{first['membership_id']}"
+        path = f"/memberships/{first['id']}"
         gone = (await guest.delete(path)).json()
         assert (gone["state"], gone["role"]) == ("left", None)
         assert (await guest.delete(path)).json() == gone
@@ -60,10 +60,10 @@ async def test_members_see_pseudonyms_and_nobody_else_sees_members():
         assert not [person for person in (founder.id, *(each.id for each in guests)) if person in listed.text]
         assert listed.json()["has_more"]
         rest = await guests[0].get(
-            f"/tribes/{tribe_id}/memberships", starting_after=listed.json()["data"][-1]["membership_id"]
+            f"/tribes/{tribe_id}/memberships", starting_after=listed.json()["data"][-1]["id"]
         )
         everybody = [*listed.json()["data"], *rest.json()["data"]]
-        assert len({each["membership_id"] for each in everybody}) == 5
+        assert len({each["id"] for each in everybody}) == 5
         assert sum(each["mine"] for each in everybody) == 1
         assert (await (await all_.someone()).get(f"/tribes/{tribe_id}/memberships")).status_code == 404
         assert (await (await all_.nobody()).get(f"/tribes/{tribe_id}/memberships")).status_code == 401
@@ -73,7 +73,7 @@ async def test_one_leaves_for_oneself_alone():
     async with world() as all_:
         founder, tribe_id = await all_.founder()
         guest = await all_.someone()
-        path = f"/memberships/{(await guest.join(tribe_id))['membership_id']}"
+        path = f"/memberships/{(await guest.join(tribe_id))['id']}"
         assert (await founder.delete(path)).status_code == 404
         assert (await (await all_.nobody()).delete(path)).status_code == 401
         assert (await (await all_.key_of(tribe_id, "tribes:write")).delete(path)).status_code == 403

@@ -97,8 +97,8 @@ async def test_strangers_find_nothing_and_what_does_not_exist_is_not_found_howev
     async with world() as all_:
         founder, tribe_id = await all_.founder()
         member = await all_.someone()
-        membership_id = (await member.join(tribe_id))["membership_id"]
-        content_id = (await member.publish(tribe_id))["content_id"]
+        membership_id = (await member.join(tribe_id))["id"]
+        content_id = (await member.publish(tribe_id))["id"]
         content = {"title": "题", "body": "文"}
         operations = [
             ("PATCH", "/tribes/{trb}", {"name": "x"}, 1),
@@ -132,7 +132,7 @@ async def test_strangers_find_nothing_and_what_does_not_exist_is_not_found_howev
 async def test_what_only_the_service_may_say_is_refused_in_a_body():
     async with world() as all_:
         founder, tribe_id = await all_.founder()
-        membership = (await founder.get(f"/tribes/{tribe_id}/memberships")).json()["data"][0]["membership_id"]
+        membership = (await founder.get(f"/tribes/{tribe_id}/memberships")).json()["data"][0]["id"]
         tribe = {"name": "部落", "partnership_id": all_.partnership_id, "charter": "x"}
         for method, path, body, version, forbidden in (
             ("POST", "/tribes", tribe, None, ("tribe_id", "partner_id", "counts", "brought_by", "founded_at", "version")),

@@ -18,7 +18,7 @@ async def test_a_partners_staff_found_a_tribe_and_its_founder_is_owner_and_membe
         assert (owner["role"], owner["brought_by"], owner["mine"]) == ("owner", all_.partner_id, True)
         founded, role = await said(all_.service)
         assert founded["data"] == {
-            "tribe_id": tribe_id, "membership_id": owner["membership_id"], "brought_by": all_.partner_id,
+            "tribe_id": tribe_id, "membership_id": owner["id"], "brought_by": all_.partner_id,
         }  # fmt: skip
         assert founded["audience"] == [tribe_id, all_.partner_id]
         assert role["data"] == {"tribe_id": tribe_id, "person_id": founder.id, "role": "owner", "version": 1}
@@ -69,7 +69,7 @@ async def test_tribes_are_public_and_listed_page_by_page():
         nobody, seen, after = await all_.nobody(), [], {}
         while True:
             page = (await nobody.get("/tribes", limit=2, **after)).json()
-            seen += [each["tribe_id"] for each in page["data"]]
+            seen += [each["id"] for each in page["data"]]
             if not page["has_more"]:
                 break
             after = {"starting_after": seen[-1]}
@@ -96,7 +96,7 @@ async def test_an_owner_gives_roles_and_each_is_said():
         founder, tribe_id = await all_.founder()
         member = await all_.someone()
         membership = await member.join(tribe_id)
-        path = f"/tribes/{tribe_id}/roles/{membership['membership_id']}"
+        path = f"/tribes/{tribe_id}/roles/{membership['id']}"
         assert (await member.put(path, {"role": "owner"}, 1)).status_code == 403
         assert (await founder.put(path, {"role": "operator"}, 5)).status_code == 412
         given = await founder.put(path, {"role": "operator"}, 1)
@@ -115,12 +115,12 @@ async def test_the_last_owner_neither_leaves_nor_steps_down():
         founder, tribe_id = await all_.founder()
         heir = await all_.someone()
         (own,) = (await founder.get(f"/tribes/{tribe_id}/memberships")).json()["data"]
-        own_path = f"/tribes/{tribe_id}/roles/{own['membership_id']}"
+        own_path = f"/tribes/{tribe_id}/roles/{own['id']}"
         assert (await founder.put(own_path, {"role": "member"}, 1)).json()["code"] == "last_owner"
-        assert (await founder.delete(f"/memberships/{own['membership_id']}")).json()["code"] == "last_owner"
+        assert (await founder.delete(f"/memberships/{own['id']}")).json()["code"] == "last_owner"
         membership = await heir.join(tribe_id)
-        await founder.put(f"/tribes/{tribe_id}/roles/{membership['membership_id']}", {"role": "owner"}, 1)
-        assert (await founder.delete(f"/memberships/{own['membership_id']}")).status_code == 200
+        await founder.put(f"/tribes/{tribe_id}/roles/{membership['id']}", {"role": "owner"}, 1)
+        assert (await founder.delete(f"/memberships/{own['id']}")).status_code == 200
 
 
 async def test_two_owners_who_leave_at_once_leave_one():
@@ -130,10 +130,10 @@ async def test_two_owners_who_leave_at_once_leave_one():
             tribe_id, heir = await founder.found(all_.partnership_id), await all_.someone()
             (own,) = (await founder.get(f"/tribes/{tribe_id}/memberships")).json()["data"]
             membership = await heir.join(tribe_id)
-            await founder.put(f"/tribes/{tribe_id}/roles/{membership['membership_id']}", {"role": "owner"}, 1)
+            await founder.put(f"/tribes/{tribe_id}/roles/{membership['id']}", {"role": "owner"}, 1)
             answers = await asyncio.gather(
-                founder.delete(f"/memberships/{own['membership_id']}"),
-                heir.delete(f"/memberships/{membership['membership_id']}"),
+                founder.delete(f"/memberships/{own['id']}"),
+                heir.delete(f"/memberships/{membership['id']}"),
             )
             assert sorted(each.status_code for each in answers) == [200, 409]
 
@@ -144,9 +144,9 @@ async def test_a_role_is_given_to_present_members_of_this_tribe_only():
         other_tribe = await founder.found(all_.partnership_id)
         member = await all_.someone()
         membership = await member.join(other_tribe)
-        path = f"/roles/{membership['membership_id']}"
+        path = f"/roles/{membership['id']}"
         assert (await founder.put(f"/tribes/{tribe_id}{path}", {"role": "editor"}, 1)).status_code == 404
-        await member.delete(f"/memberships/{membership['membership_id']}")
+        await member.delete(f"/memberships/{membership['id']}")
         gone = await founder.put(f"/tribes/{other_tribe}{path}", {"role": "editor"}, 2)
         assert (gone.status_code, gone.json()["state"]) == (409, "left")
         key_ = await all_.key_of(tribe_id, "tribes:write")

@@ -54,7 +54,7 @@ async def create_product(body: ProductIn, ask: AskOnce) -> Response:
     return await ask(command, body, etag=True)
 
 
-@router.get("/products", operation_id="list_product", openapi_extra=who("any"))
+@router.get("/products", operation_id="list_products", openapi_extra=who("any"))
 async def list_product(
     request: Request,
     caller: CallerOf,
@@ -151,7 +151,7 @@ async def create_offer(body: OfferIn, ask: AskOnce) -> Response:
     return await ask(command, body)
 
 
-@router.get("/offers", operation_id="list_offer", openapi_extra=who("any"))
+@router.get("/offers", operation_id="list_offers", openapi_extra=who("any"))
 async def list_offer(
     request: Request,
     caller: CallerOf,

@@ -72,7 +72,7 @@ def _recipient(key: OKPKey, token: str | None) -> Recipient | None:
     return Recipient(claims["recipient_id"], claims["person_id"], claims["region_code"])
 
 
-@router.get("/orders", operation_id="list_order", openapi_extra=who("buyer", "seller", "partner"))
+@router.get("/orders", operation_id="list_orders", openapi_extra=who("buyer", "seller", "partner"))
 async def list_order(
     request: Request,
     caller: CallerOf,

@@ -45,7 +45,7 @@ class PlacedOut(Out):
 
 
 class CheckoutOut(Out):
-    checkout_id: str
+    id: str
     amount: Money
     pay_by: datetime
     orders: list[PlacedOut]
@@ -54,7 +54,7 @@ class CheckoutOut(Out):
     def of(cls, known: tuple[domain.Checkout, Sequence[Order]]) -> "CheckoutOut":
         checkout, orders = known
         return cls(
-            checkout_id=checkout.checkout_id,
+            id=checkout.checkout_id,
             amount=Money(amount=checkout.amount, currency=checkout.currency),
             pay_by=checkout.pay_by,
             orders=[

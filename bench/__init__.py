@@ -1,0 +1,1 @@
+"""Load drivers: thin enough that what they measure is the system and not themselves."""
