@@ -7,8 +7,7 @@ from chassis.caller import Caller
 from chassis.decision import Forbidden, NotFound, NotYet, Unauthenticated, WrongRole
 from chassis.grants import Grant
 from chassis.moment import Moment
-from chassis.touches import YOUNG
-from contracts.ids import born_at
+from chassis.touches import is_young
 
 STAFF = frozenset({"owner", "staff"})
 OWNER = frozenset({"owner"})
@@ -51,8 +50,6 @@ def require_party(
         return
     if belongs_to(caller, party_id, grant):
         raise WrongRole
-    if caller.person_id and grant is None:
-        born = born_at(party_id)
-        if born and at.system_now - born < YOUNG:
-            raise NotYet("grant_not_yet_known")
+    if caller.person_id and grant is None and is_young(party_id, at):
+        raise NotYet("grant_not_yet_known")
     raise NotFound

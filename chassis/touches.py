@@ -16,10 +16,15 @@ YOUNG = timedelta(seconds=60)
 Absent = Callable[[str, Moment], Exception]
 
 
+def is_young(key: str, at: Moment) -> bool:
+    """Whether an id was made so lately that its fact may still be on its way. None was made tomorrow."""
+    born = born_at(key)
+    return born is not None and abs(at.system_now - born) < YOUNG
+
+
 def unknown(key: str, at: Moment) -> Exception:
     """Absence for a command: wait for what is young, 404 for the rest."""
-    born = born_at(key)
-    return NotYet() if born and at.system_now - born < YOUNG else NotFound()
+    return NotYet() if is_young(key, at) else NotFound()
 
 
 def early(_key: str, _at: Moment) -> Exception:

@@ -10,8 +10,7 @@ from typing import Literal
 
 from chassis.decision import InvalidRequest, MoveRefused, NotYet, find_move
 from chassis.moment import Moment
-from chassis.touches import YOUNG
-from contracts.ids import born_at
+from chassis.touches import is_young
 from services.order.refusals import MerchantNotOpen, OfferWithdrawnFromSale, PartnershipNotActive, SoldOut
 
 DeliveryKind = Literal["express", "local", "virtual"]
@@ -202,7 +201,7 @@ def book(
 
 def require_open(merchant: Merchant | None, merchant_id: str, at: Moment) -> None:
     """Only an open merchant's goods are sold. One that has just opened may not have been heard of yet."""
-    if merchant is None and _young(merchant_id, at):
+    if merchant is None and is_young(merchant_id, at):
         raise NotYet("merchant_not_yet_known")
     if merchant is None or merchant.state != "open":
         raise MerchantNotOpen
@@ -212,7 +211,7 @@ def require_active(partnership: Partnership | None, partnership_id: str | None, 
     """A partnership that is named must be active, on trial or for good."""
     if partnership_id is None:
         return
-    if partnership is None and _young(partnership_id, at):
+    if partnership is None and is_young(partnership_id, at):
         raise NotYet("partnership_not_yet_known")
     if partnership is None or partnership.state not in {"trial", "active"}:
         raise PartnershipNotActive
@@ -222,15 +221,10 @@ def require_content(content: Content | None, content_id: str | None, at: Moment)
     """Content that a checkout names must be there and published."""
     if content_id is None:
         return
-    if content is None and _young(content_id, at):
+    if content is None and is_young(content_id, at):
         raise NotYet("content_not_yet_known")
     if content is None or not content.published:
         raise InvalidRequest.at("/content_id", "there is no such published content")
-
-
-def _young(an_id: str, at: Moment) -> bool:
-    born = born_at(an_id)
-    return born is not None and at.system_now - born < YOUNG
 
 
 def require_published(product: Product) -> None:
