@@ -1,6 +1,5 @@
 """One function per message: (aggregates, message, at) -> decision. No SQL, no network."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from chassis.decision import (
@@ -18,7 +17,7 @@ from chassis.decision import (
 from chassis.moment import Moment
 from chassis.policy import require_person
 from contracts.distribution import Attributed
-from contracts.escrow import Held, LineAmount, Refunded, Released, ReleasedLeg
+from contracts.escrow import Held, Released, ReleasedLeg
 from contracts.money import Money
 from contracts.order import (
     DeliveryConfirmed,
@@ -28,8 +27,8 @@ from contracts.order import (
     OrderExpired,
     OrderPlaced,
 )
-from services.escrow import domain, ledger
-from services.escrow.commands import Capture, ChargeOpened, CreatePayment, RefundAnswered
+from services.escrow import domain, ledger, refunds
+from services.escrow.commands import Capture, ChargeOpened, CreatePayment
 from services.escrow.domain import (
     MOVES,
     Allocation,
@@ -39,11 +38,9 @@ from services.escrow.domain import (
     Hold,
     LineAngel,
     Payment,
-    Refund,
     Suspense,
     SuspenseReason,
 )
-from services.escrow.ledger import Entry
 
 
 class AlreadyPaid(StateConflict):
@@ -140,7 +137,7 @@ def end_order(hold: Hold, fact: OrderCancelled | OrderExpired, at: Moment) -> Ap
     if hold.state != "held":
         return Ignored(f"hold_{hold.state}")
     lines = [(line.line_id, line.amount) for line in hold.lines]
-    return refund_lines(hold, lines, cause_id=fact.order_id, at=at, reason=fact.type)
+    return refunds.of_lines(hold, lines, cause_id=fact.order_id, at=at, reason=fact.type)
 
 
 def refund_cancelled_lines(hold: Hold, fact: LinesCancelled, at: Moment) -> Applied | Ignored:
@@ -154,82 +151,7 @@ def refund_cancelled_lines(hold: Hold, fact: LinesCancelled, at: Moment) -> Appl
     if any(each.amount.currency != hold.currency for each in fact.refunds):
         raise CurrencyDiffers
     lines = [(each.line_id, each.amount.amount) for each in fact.refunds]
-    return refund_lines(hold, lines, cause_id=fact.change_id, at=at, reason=fact.type)
-
-
-def refund_lines(
-    hold: Hold, lines: Sequence[tuple[str, int]], *, cause_id: str, at: Moment, reason: str
-) -> Applied | Ignored:
-    """Give back (line_id, minor units) of a hold: one entry, one refund at the provider, one fact.
-
-    Raises MoreThanLeft.
-    """
-    if hold.payment_id is None or hold.provider is None:
-        raise NotYet("not_held")
-    payment_id, provider = hold.payment_id, hold.provider
-    lines = [(line_id, amount) for line_id, amount in lines if amount]
-    if not lines:
-        return Ignored("nothing_to_refund")
-    hold = domain.shrink(hold, lines, cause_id)
-    refund = Refund(
-        refund_id=at.id("rfd", cause_id),
-        order_id=hold.order_id,
-        provider=provider,
-        payment_id=payment_id,
-        suspense_id=None,
-        cause_id=cause_id,
-        state="sent",
-        amount=sum(amount for _, amount in lines),
-        currency=hold.currency,
-        attempt=1,
-        created_at=at.now,
-        answered_at=None,
-    )
-    fact = say(refunded_fact(hold, refund, lines), *hold.parties)
-    entry = refund_entry(refund, f"hold:{hold.order_id}", at)
-    return Applied((hold, refund, entry), (fact,), (instruct_refund(refund),), reason=reason)
-
-
-def refunded_fact(hold: Hold, refund: Refund, lines: Sequence[tuple[str, int]]) -> Refunded:
-    return Refunded(
-        order_id=hold.order_id,
-        refund_id=refund.refund_id,
-        cause_id=refund.cause_id,
-        amount=Money(amount=refund.amount, currency=refund.currency),
-        lines=tuple(
-            LineAmount(line_id=line_id, amount=Money(amount=amount, currency=refund.currency))
-            for line_id, amount in lines
-        ),
-        reversed=(),
-        complete=hold.left == 0,
-    )
-
-
-def refund_entry(refund: Refund, source: str, at: Moment) -> Entry:
-    """The money is on its way back: out of `source`, into the refund's own account."""
-    return ledger.entry(
-        "refund",
-        [(source, -refund.amount), (f"refund:{refund.refund_id}", refund.amount)],
-        currency=refund.currency,
-        at=at,
-        name=refund.refund_id,
-        order_id=refund.order_id,
-    )
-
-
-AGAIN_WITHIN_SECONDS = 3_600
-
-
-def instruct_refund(refund: Refund) -> Instruction:
-    """The first number is asked for at once; one that follows a refusal waits twice as long as the one before it."""
-    body = {
-        "provider": refund.provider,
-        "payment_id": refund.payment_id,
-        "amount": refund.amount,
-        "currency": refund.currency,
-    }
-    wait_seconds = 0 if refund.attempt == 1 else min(2 ** min(refund.attempt - 1, 20), AGAIN_WITHIN_SECONDS)
-    return Instruction(refund.refund_id, "refund", body, wait_seconds)
+    return refunds.of_lines(hold, lines, cause_id=fact.change_id, at=at, reason=fact.type)
 
 
 def complete(hold: Hold, fact: OrderCompleted, _at: Moment) -> Applied | Ignored:
@@ -371,60 +293,4 @@ def suspend(payment: Payment | None, seen: Capture, at: Moment, reason: Suspense
     )  # fmt: skip
     if payment is None or reason not in REFUNDED_AT_ONCE:
         return Applied((item, entry), reason=reason)
-    return refund_suspense(item, payment, entry, at)
-
-
-def refund_suspense(item: Suspense, payment: Payment, entry: Entry, at: Moment) -> Applied:
-    """All of a suspense item goes back to the buyer who paid it."""
-    refund = Refund(
-        refund_id=at.id("rfd", item.suspense_id),
-        order_id=None,
-        provider=item.provider,
-        payment_id=item.payment_id,
-        suspense_id=item.suspense_id,
-        cause_id=item.suspense_id,
-        state="sent",
-        amount=item.amount,
-        currency=item.currency,
-        attempt=1,
-        created_at=at.now,
-        answered_at=None,
-    )
-    changed: list[object] = [replace(item, state="refunding"), refund, entry]
-    changed.append(refund_entry(refund, f"suspense:{item.suspense_id}", at))
-    if payment.state in {"created", "open"}:
-        changed.append(replace(payment, state="suspended", transaction_id=item.transaction_id, captured_at=at.now))
-    return Applied(tuple(changed), instructions=(instruct_refund(refund),), reason=item.reason)
-
-
-def refund_answered(
-    refund: Refund, hold: Hold | None, item: Suspense | None, answer: RefundAnswered, at: Moment
-) -> Applied | Ignored:
-    """The provider has spoken: given back, or never under this number, and then under a new one."""
-    if refund.state != "sent":
-        return Ignored(f"refund_{refund.state}")
-    if answer.outcome == "failed":
-        return refund_again(refund, at)
-    done = replace(refund, state="succeeded", answered_at=at.now)
-    entry = ledger.entry(
-        "refund_paid",
-        [(f"refund:{refund.refund_id}", -refund.amount), (f"provider:{refund.provider}", refund.amount)],
-        currency=refund.currency, at=at, name=refund.refund_id, order_id=refund.order_id,
-    )  # fmt: skip
-    changed: list[object] = [done, entry]
-    if hold is not None:
-        changed.append(domain.refund_answered(hold))
-    if item is not None:
-        changed.append(replace(item, state="refunded"))
-    return Applied(tuple(changed), reason="refund_succeeded")
-
-
-def refund_again(refund: Refund, at: Moment) -> Applied:
-    """A number that failed stays failed: the same money, under a new number, a little later."""
-    failed = replace(refund, state="failed", answered_at=at.now)
-    again = replace(refund, refund_id=at.id("rfd", refund.refund_id), attempt=refund.attempt + 1, created_at=at.now)
-    entry = ledger.entry(
-        "refund_again", [(f"refund:{failed.refund_id}", -refund.amount), (f"refund:{again.refund_id}", refund.amount)],
-        currency=refund.currency, at=at, name=again.refund_id, order_id=refund.order_id,
-    )  # fmt: skip
-    return Applied((failed, again, entry), instructions=(instruct_refund(again),), reason="refund_failed")
+    return refunds.of_suspense(item, payment, entry, at)

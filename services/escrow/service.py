@@ -24,7 +24,7 @@ from contracts.order import (
     OrderExpired,
     OrderPlaced,
 )
-from services.escrow import books, handlers, routes, store
+from services.escrow import books, handlers, refunds, routes, store
 from services.escrow.commands import Capture, ChargeOpened, CreatePayment, RefundAnswered
 from services.escrow.domain import Checkout, Hold, Payment, Refund, Suspense
 from services.escrow.providers.base import Provider
@@ -66,7 +66,7 @@ def asked(providers: frozenset[str]) -> dict[type[Command], Handler]:
             many(Hold, lambda _, _payment, checkout: checkout.order_ids if checkout else (), after=True),
         ),
         RefundAnswered: ask(
-            handlers.refund_answered,
+            refunds.answered,
             one(Refund, "refund_id"),
             maybe(Hold, lambda _, refund: refund and refund.order_id, after=True),
             maybe(Suspense, lambda _, refund, _hold: refund and refund.suspense_id, after=True),

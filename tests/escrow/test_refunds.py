@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from contracts.escrow import Refunded
 from services.escrow.commands import RefundAnswered
 from services.escrow.domain import CurrencyDiffers, MoreThanLeft, Refund
-from services.escrow.handlers import AGAIN_WITHIN_SECONDS
+from services.escrow.refunds import AGAIN_WITHIN_SECONDS
 from tests.escrow.memory import PROVIDER, MemoryDesk, check_books
 from tests.escrow.orders import Order, an_order
 
