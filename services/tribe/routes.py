@@ -228,7 +228,7 @@ async def get_content(content_id: ContentId, request: Request, response: Respons
     "/contents/{content_id}",
     operation_id="delete_content",
     response_model=ContentOut,
-    openapi_extra=who("author", "operator"),
+    openapi_extra=who("member", "operator"),
 )
 async def delete_content(content_id: ContentId, ask: AskAgain, request: Request) -> Response:
     """Withdraw a document: it can no longer be read or shared. What it led to before stands."""

@@ -59,9 +59,7 @@ async def test_members_see_pseudonyms_and_nobody_else_sees_members():
         listed = await guests[0].get(f"/tribes/{tribe_id}/memberships", limit=3)
         assert not [person for person in (founder.id, *(each.id for each in guests)) if person in listed.text]
         assert listed.json()["has_more"]
-        rest = await guests[0].get(
-            f"/tribes/{tribe_id}/memberships", starting_after=listed.json()["data"][-1]["id"]
-        )
+        rest = await guests[0].get(f"/tribes/{tribe_id}/memberships", starting_after=listed.json()["data"][-1]["id"])
         everybody = [*listed.json()["data"], *rest.json()["data"]]
         assert len({each["id"] for each in everybody}) == 5
         assert sum(each["mine"] for each in everybody) == 1
