@@ -47,6 +47,7 @@ class Database:
         self.url = url
         self._pool_max = pool_max
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._lazy: asyncpg.Pool[asyncpg.Record] | None = None
         self.reads: dict[str, _Reads] = {}
         """What the windows of this database are reading just now, by their SQL."""
 
@@ -56,21 +57,33 @@ class Database:
             raise asyncpg.InterfaceError("the database is not open")
         return self._pool
 
+    @property
+    def lazy(self) -> "asyncpg.Pool[asyncpg.Record]":
+        """One connection whose commits do not wait for the disk: for marks that a crash may lose, never for money."""
+        if self._lazy is None:
+            raise asyncpg.InterfaceError("the database is not open")
+        return self._lazy
+
     async def open(self) -> None:
-        self._pool = await asyncpg.create_pool(
+        self._pool = await self._connect(min_size=1, max_size=self._pool_max)
+        self._lazy = await self._connect(min_size=0, max_size=1, synchronous_commit="off")
+
+    async def _connect(self, *, min_size: int, max_size: int, **more: str) -> "asyncpg.Pool[asyncpg.Record]":
+        return await asyncpg.create_pool(
             self.url,
-            min_size=1,
-            max_size=self._pool_max,
+            min_size=min_size,
+            max_size=max_size,
             connection_class=_Connection,
             command_timeout=10,
             timeout=5,
-            server_settings={"statement_timeout": "5000", "lock_timeout": "2000", "timezone": "UTC"},
+            server_settings={"statement_timeout": "5000", "lock_timeout": "2000", "timezone": "UTC", **more},
         )
 
     async def close(self) -> None:
-        if self._pool:
-            await self._pool.close()
-            self._pool = None
+        for pool in (self._pool, self._lazy):
+            if pool:
+                await pool.close()
+        self._pool = self._lazy = None
 
     async def read(self, sql: str, *values: Any) -> "list[asyncpg.Record]":
         """Rows, or TimeoutError: no reader waits longer for a connection and an answer together."""

@@ -126,10 +126,7 @@ class LocalBus:
         if not sent:
             return
         try:
-            # Marks are not money: one that a crash loses is only repeated, so none waits for the disk.
-            async with self._database.pool.acquire() as connection, connection.transaction():
-                await connection.execute("SET LOCAL synchronous_commit = off")
-                await connection.execute(mailbox.MARK_SENT, sent)
+            await self._database.lazy.execute(mailbox.MARK_SENT, sent)
         except BaseException:
             self._sent.extend(sent)
             self._wake.set()

@@ -54,12 +54,3 @@ async def read(database: Database, *, by_account: bool, after: str, limit: int) 
         for row in rows[:limit]
     ]
     return BooksOut(data=data, accounts=accounts, has_more=len(rows) > limit)
-
-
-async def parties_of(database: Database, caller: Caller) -> frozenset[str]:
-    """Every id whose accounts the caller may see: themself, their key's party, the parties they act for."""
-    own = {each for each in (caller.person_id, caller.party_id) if each}
-    if caller.person_id:
-        rows = await store.parties_of_person.rows(database, person_id=caller.person_id)
-        own.update(row[0] for row in rows)
-    return frozenset(own)

@@ -1,7 +1,8 @@
 """Escrow's operations: parse, then the desk or a read; no rules here."""
 
+import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import structlog
 from fastapi import Query, Request, Response
@@ -56,10 +57,10 @@ async def get_payment(payment_id: PaymentId, caller: CallerOf, request: Request)
 
 async def _payment(request: Request, payment_id: str, caller: Caller) -> Payment:
     person_id = require_person(caller)
-    row = await store.payment_of_buyer.row(_database(request), payment_id=payment_id, person_id=person_id)
+    row = await store.payment_of_buyer.read(_database(request), f"{payment_id}|{person_id}")
     if row is None:
         raise NotFound
-    payment: Payment = store.PAYMENTS.codec.decode(tuple(row))
+    payment: Payment = store.PAYMENTS.codec.decode(tuple(row)[1:])
     return payment
 
 
@@ -75,19 +76,17 @@ async def get_hold(
     if caller.person_id is None and caller.party_id is None:
         raise Unauthenticated
 
-    async def read() -> Hold | None:
+    async def read() -> SeenHold | None:
         return await _hold(request, order_id, caller)
 
-    hold = await read()
+    seen = await read()
     if wait is not None:
         over = _OVER[wait]
         desk = request.app.state.service.desk
-        hold = await desk.until(Hold, order_id, read, lambda seen: seen and seen.state in over, WAIT_SECONDS)
-    if hold is None:
+        seen = await desk.until(Hold, order_id, read, lambda now: now and now.hold.state in over, WAIT_SECONDS)
+    if seen is None:
         raise NotFound
-    entries = await store.entries_of_order.rows(_database(request), order_id=order_id)
-    own = await books.parties_of(_database(request), caller)
-    return HoldOut.of(hold, entries, own)
+    return HoldOut.of(seen.hold, seen.entries, seen.own)
 
 
 _OVER = {
@@ -98,14 +97,22 @@ _OVER = {
 """Waiting ends when the state is reached, or can no longer be."""
 
 
-async def _hold(request: Request, order_id: str, caller: Caller) -> Hold | None:
-    row = await store.hold_of_party.row(
-        _database(request), order_id=order_id, person_id=caller.person_id, party_id=caller.party_id
-    )
+class SeenHold(NamedTuple):
+    """A hold, its entries, and the ids that its reader is or acts for."""
+
+    hold: Hold
+    entries: list[dict[str, Any]]
+    own: frozenset[str]
+
+
+async def _hold(request: Request, order_id: str, caller: Caller) -> SeenHold | None:
+    key = f"{order_id}|{caller.person_id or ''}|{caller.party_id or ''}"
+    row = await store.hold_of_party.read(_database(request), key)
     if row is None:
         return None
-    hold: Hold = store.HOLDS.codec.decode(tuple(row))
-    return hold
+    *columns, party_ids, entries = tuple(row)[1:]
+    own = frozenset(filter(None, (caller.person_id, caller.party_id, *party_ids)))
+    return SeenHold(store.HOLDS.codec.decode(columns), json.loads(entries), own)
 
 
 @router.get("/escrow/proof", operation_id="get_proof", openapi_extra=who("any_in_sandbox", "ops"))

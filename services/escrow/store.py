@@ -3,7 +3,7 @@
 from sqlalchemy import Index, MetaData, bindparam, func, or_, select, text
 
 from chassis import clock, grants, mailbox
-from chassis.db import Query
+from chassis.db import Query, Window
 from chassis.store import Appended, Keyed
 from services.escrow.domain import Checkout, Hold, Payment, Refund, Suspense
 from services.escrow.ledger import Entry, Posting
@@ -58,34 +58,37 @@ STORES = (
 )  # fmt: skip
 
 _GRANTS = METADATA.tables["grants"]
-_HOLD = HOLDS.table.c
-_POSTING = LEDGER.table.c
-_OWN_PARTIES = select(_GRANTS.c.party_id).where(
-    _GRANTS.c.person_id == bindparam("person_id"), _GRANTS.c.role.is_not(None)
-)
 
-payment_of_buyer = Query(
-    select(*(PAYMENTS.table.c[f.name] for f in PAYMENTS.codec.fields)).where(
-        PAYMENTS.table.c.payment_id == bindparam("payment_id"), PAYMENTS.table.c.buyer == bindparam("person_id")
-    )
+payment_of_buyer = Window(
+    """
+    SELECT asked.key, {columns}
+    FROM (SELECT key, split_part(key, '|', 1) AS payment_id, split_part(key, '|', 2) AS person
+          FROM unnest($1::text[]) AS key) AS asked
+    JOIN payments AS p ON p.payment_id = asked.payment_id AND p.buyer = asked.person
+    """.format(columns=", ".join(f"p.{each.name}" for each in PAYMENTS.codec.fields))
 )
-hold_of_party = Query(
-    select(*(_HOLD[f.name] for f in HOLDS.codec.fields)).where(
-        _HOLD.order_id == bindparam("order_id"),
-        or_(
-            _HOLD.buyer == bindparam("person_id"),
-            _HOLD.seller == bindparam("party_id"),
-            _HOLD.partner_id == bindparam("party_id"),
-            _HOLD.seller.in_(_OWN_PARTIES),
-            _HOLD.partner_id.in_(_OWN_PARTIES),
-        ),
-    )
+"""One payment by `payment_id|person`, only for its buyer."""
+hold_of_party = Window(
+    """
+    SELECT asked.key, {columns}, mine.party_ids, said.entries
+    FROM (SELECT key, split_part(key, '|', 1) AS order_id, nullif(split_part(key, '|', 2), '') AS person,
+                 nullif(split_part(key, '|', 3), '') AS party FROM unnest($1::text[]) AS key) AS asked
+    JOIN holds AS h ON h.order_id = asked.order_id
+    CROSS JOIN LATERAL (
+        SELECT array(SELECT party_id FROM grants WHERE person_id = asked.person AND role IS NOT NULL) AS party_ids
+    ) AS mine
+    CROSS JOIN LATERAL (
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+                   'entry_id', entry_id, 'kind', kind, 'account', account, 'amount', amount, 'at', at
+               ) ORDER BY at, entry_id, n), '[]') AS entries
+        FROM postings WHERE order_id = asked.order_id
+    ) AS said
+    WHERE h.buyer = asked.person OR asked.party IN (h.seller, h.partner_id)
+       OR h.seller = ANY(mine.party_ids) OR h.partner_id = ANY(mine.party_ids)
+    """.format(columns=", ".join(f"h.{each.name}" for each in HOLDS.codec.fields))
 )
-entries_of_order = Query(
-    select(_POSTING.entry_id, _POSTING.kind, _POSTING.account, _POSTING.amount, _POSTING.at)
-    .where(_POSTING.order_id == bindparam("order_id"))
-    .order_by(_POSTING.at, _POSTING.entry_id, _POSTING.n)
-)
+"""One hold by `order_id|person|party`, only for its buyer, its seller's and its partner's people: the reader is part of
+the key, so that reads of many readers share one statement. Behind the hold: the reader's parties, and its entries."""
 may_see_books = Query(
     select(func.count()).where(
         _GRANTS.c.person_id == bindparam("person_id"), _GRANTS.c.party_id == "platform", _GRANTS.c.role == "ops"
@@ -106,4 +109,3 @@ TRIAL_BALANCE = """
 SELECT account || ':' || currency AS id, account, currency, sum(amount) AS balance FROM postings
 WHERE account || ':' || currency > $1 GROUP BY 2, 3 HAVING sum(amount) <> 0 ORDER BY 1 LIMIT $2
 """
-parties_of_person = Query(_OWN_PARTIES)
