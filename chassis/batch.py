@@ -22,7 +22,8 @@ from contracts.fact import SPECVERSION, Fact
 
 Key = tuple[type, str]
 Row = tuple[Any, ...]
-Change = tuple[Key, object, Row]
+Change = tuple[Key, object, Row, bytes]
+"""An aggregate's key, its new value, the row of it and that row's digest."""
 Spoken = tuple[Row, Delivery | None, Key]
 """A fact's outbox row, its copy for the bus where anybody hears it, and the aggregate that says it."""
 PERFORMED_WITHIN_SECONDS = 10
@@ -218,8 +219,8 @@ class Batch:
         spoken = self._speak(message, applied, changes, at)
         instructed = [self._instruction_row(each) for each in applied.instructions]
 
-        for key, value, encoded in changes:
-            self._change(message, applied, key, value, encoded)
+        for change in changes:
+            self._change(message, applied, *change)
         for value, rows in appended:
             self.effects.appended[type(value)].append(value)
             self.effects.rows[type(value)].extend(rows)
@@ -242,7 +243,8 @@ class Batch:
                 slot = self.slots.get(key)
                 if slot and (moved := store.pins_moved(slot.value, value)):
                     raise ValueError(f"{store.name}: pinned and changed: {moved}")
-                changes.append((key, value, store.codec.encode(value)))
+                encoded = store.codec.encode(value)
+                changes.append((key, value, encoded, digest(encoded)))
         return changes, appended
 
     def _speak(self, message: Message, applied: Applied, changes: Sequence[Change], at: Moment) -> list[Spoken]:
@@ -260,7 +262,7 @@ class Batch:
         """The changed aggregate whose fact this is: `about`, or the one with the subject's key."""
         store = self.stores[type(said.about)] if said.about is not None else None
         about = (store.kind, store.key_of(said.about)) if isinstance(store, Keyed) else None
-        for key, _, _ in reversed(changes):
+        for key, *_ in reversed(changes):
             if key == about if about else key[1] == said.fact.subject:
                 return key
         raise LookupError(f"{said.fact.type}: no changed aggregate is its subject {said.fact.subject}")
@@ -282,7 +284,7 @@ class Batch:
             return (fact_id, fact.type, fact.subject, sequence, body, None), delivery
         return (fact_id, fact.type, fact.subject, sequence, body, self.times.system_now), None
 
-    def _change(self, message: Message, applied: Applied, key: Key, value: object, encoded: Row) -> None:
+    def _change(self, message: Message, applied: Applied, key: Key, value: object, encoded: Row, after: bytes) -> None:
         slot = self.slots.get(key)
         if slot is None:
             slot = self.slots[key] = Slot(None)
@@ -302,7 +304,7 @@ class Batch:
             reason=applied.reason,
             request_id=message.correlation,
             before=before,
-            after=digest(encoded),
+            after=after,
             prev_hash=slot.head,
         )
         self.effects.history.append(row)

@@ -1,16 +1,13 @@
 """Every state change keeps actor, reason and time: one chained row per change, a chain per aggregate."""
 
-from hashlib import blake2b
 from typing import Any
+
+from chassis.rows import hash_of
 
 
 def chain_hash(prev_hash: bytes, *parts: str | bytes | int | None) -> bytes:
     """The hash of one history row: 16 bytes over the hash before it and every column of the row."""
-    state = blake2b(prev_hash, digest_size=16)
-    for part in parts:
-        state.update(b"\x00" if part is None else b"\x01" + (part if isinstance(part, bytes) else str(part).encode()))
-        state.update(b"\x1f")
-    return state.digest()
+    return hash_of(prev_hash, parts)
 
 
 def link(

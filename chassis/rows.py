@@ -1,8 +1,8 @@
 """A frozen dataclass and its row: columns and codecs are derived from the field types, so nothing is listed twice."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -21,6 +21,8 @@ _PLAIN: dict[type, tuple[Callable[[], TypeEngine[Any]], str]] = {
     bytes: (LargeBinary, "bytea"),
     UUID: (Uuid, "uuid"),
 }
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def _strip(hint: Any) -> tuple[Any, bool]:
@@ -66,11 +68,21 @@ def fields_of(kind: type) -> tuple[Field, ...]:
         plain = _PLAIN.get(inside) if isinstance(inside, type) else None
         if plain:
             found.append(Field(each.name, plain[1], nullable, plain[0](), None))
-        elif get_origin(inside) is dict:
-            raise TypeError(f"{kind.__name__}.{each.name}: jsonb reorders a dict's keys; use a tuple of parts")
-        else:
-            found.append(Field(each.name, "jsonb", nullable, JSONB(), TypeAdapter(inside)))
+            continue
+        adapter: TypeAdapter[Any] = TypeAdapter(inside)
+        if _has_no_order(adapter.json_schema(mode="serialization")):
+            raise TypeError(f"{kind.__name__}.{each.name}: a dict or a set has no order in jsonb; use tuples")
+        found.append(Field(each.name, "jsonb", nullable, JSONB(), adapter))
     return tuple(found)
+
+
+def _has_no_order(schema: Any) -> bool:
+    """Whether a dict or a set is anywhere inside: read back, it need not encode to what was written."""
+    if isinstance(schema, list):
+        return any(_has_no_order(each) for each in schema)
+    if not isinstance(schema, dict):
+        return False
+    return bool(schema.get("additionalProperties") or schema.get("uniqueItems")) or _has_no_order([*schema.values()])
 
 
 def columns_of(fields_: Sequence[Field], key: str | None = None) -> list[Column[Any]]:
@@ -97,10 +109,19 @@ class Codec:
 
 def digest(encoded: Sequence[Any]) -> bytes:
     """16 bytes that change when any column does: the same for a value and for its row read back and encoded again."""
-    state = blake2b(digest_size=16)
-    for value in encoded:
-        state.update(b"\x00" if value is None else b"\x01" + _bytes(value))
-        state.update(b"\x1f")
+    return hash_of(b"", encoded)
+
+
+def hash_of(start: bytes, parts: Iterable[Any]) -> bytes:
+    """16 bytes over what came before and every part, each with its length: no two lists of parts read alike."""
+    state = blake2b(start, digest_size=16)
+    for part in parts:
+        if part is None:
+            state.update(b"-")
+        else:
+            content = _bytes(part)
+            state.update(b"%d:" % len(content))
+            state.update(content)
     return state.digest()
 
 
@@ -108,5 +129,5 @@ def _bytes(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
     if isinstance(value, datetime):
-        return str(round(value.timestamp() * 1_000_000)).encode()
+        return b"%d" % ((value - _EPOCH) // _MICROSECOND)
     return str(value).encode()
