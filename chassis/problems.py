@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from chassis.db import is_outage
 from chassis.decision import Refused
 from contracts import problems
 
@@ -95,6 +96,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _defect)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -116,6 +118,15 @@ async def _invalid(request: Request, error: Exception) -> Response:
         # An id of another shape names nothing.
         return problem(request, 404, "not_found")
     return problem(request, 422, "invalid_request", extra={"errors": errors})
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    return defect(request, error)
+
+
+def defect(request: Request, error: Exception) -> Response:
+    """What is nobody's fault but ours: 503 while the database cannot be reached, else 500. It tells nothing of itself."""
+    return problem(request, 503, "unavailable") if is_outage(error) else problem(request, 500, "internal_error")
 
 
 def _pointer(location: Sequence[str | int]) -> str:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from chassis import metrics, problems
 from chassis.auth import Verifier
 from chassis.caller import ANYONE, Caller, Command
+from chassis.db import is_outage
 from chassis.decision import Unauthenticated
 from chassis.desk import Desk
 
@@ -150,8 +151,23 @@ def who(*relations: str) -> dict[str, Any]:
     return {"x-who": list(relations)}
 
 
+PUBLIC = frozenset({"any", "any_in_sandbox", "signed"})
+
+
+def _signed_in(request: Request) -> None:
+    """What does not say so is not for anyone: 401 whatever the request names, before anything is looked up."""
+    route: APIRoute = request.scope["route"]
+    caller = caller_of(request)
+    if caller.person_id is None and caller.party_id is None:
+        relations = (route.openapi_extra or {}).get("x-who", ())
+        if PUBLIC.isdisjoint(relations):
+            raise Unauthenticated
+
+
 def router() -> APIRouter:
-    return APIRouter(prefix="/v1", responses=problems.documented(*problems.EVERY_OPERATION))
+    """For a service's operations: every error documented, and closed to anyone where `who` does not open it."""
+    responses = problems.documented(*problems.EVERY_OPERATION)
+    return APIRouter(prefix="/v1", responses=responses, dependencies=[Depends(_signed_in)])
 
 
 class Guard:
@@ -170,7 +186,7 @@ class Guard:
         request_id = headers.get(b"request-id", b"").decode("latin-1") or uuid4().hex
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
-        status, started = 500, time.perf_counter()
+        status, started = 0, time.perf_counter()
 
         async def sending(message: Any) -> None:
             nonlocal status
@@ -187,10 +203,12 @@ class Guard:
             return
         try:
             await self._app(scope, receive, sending)
-        except Exception:
-            log.exception("request_failed", service=self._service, path=scope["path"], request_id=request_id)
-            if status == 500:
-                await problems.problem(Request(scope), 500, "internal_error")(scope, receive, sending)
+        except Exception as error:
+            # The answer has been given inside (`problems.install`); what is left is to tell ourselves.
+            if not is_outage(error):
+                log.exception("request_failed", service=self._service, path=scope["path"], request_id=request_id)
+            if not status:
+                await problems.defect(Request(scope), error)(scope, receive, sending)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             took = time.perf_counter() - started
