@@ -30,7 +30,7 @@ async def entry_violations(database: Database) -> list[str]:
     async for after, until in ranges(database, "postings", "entry_id"):
         rows = await database.pool.fetch(POSTINGS, after, until)
         for _, group in groupby(rows, key=lambda row: row["entry_id"]):
-            found += _faults([ledger.Posting(**row) for row in group])
+            found += _faults([ledger.Posting(*row) for row in group])
     return found
 
 
@@ -104,15 +104,20 @@ HAVING count(p.payment_id) > 1 OR c.captured_by IS DISTINCT FROM max(p.payment_i
 """
 
 ALLOCATIONS = """
-SELECT 'payment ' || p.payment_id || ': its allocations are ' || coalesce(a.sum, 0) || ' of ' || p.amount
-    || ', its orders hold ' || coalesce(a.held, 0)
-FROM payments AS p, LATERAL (
-    SELECT sum((each ->> 'amount')::bigint) AS sum,
-           sum(h.captured) FILTER (WHERE h.payment_id = p.payment_id AND h.amount = (each ->> 'amount')::bigint) AS held
-    FROM jsonb_array_elements(p.allocations) AS each LEFT JOIN holds AS h ON h.order_id = each ->> 'order_id') AS a
+WITH part AS (
+    SELECT payment_id, each ->> 'order_id' AS order_id, (each ->> 'amount')::bigint AS amount
+    FROM payments, jsonb_array_elements(allocations) AS each WHERE payment_id > $1 AND payment_id <= $2),
+whole AS (
+    SELECT part.payment_id, sum(part.amount) AS amount, coalesce(sum(h.captured), 0) AS held
+    FROM part LEFT JOIN LATERAL (
+        SELECT captured FROM holds
+        WHERE order_id = part.order_id AND payment_id = part.payment_id AND amount = part.amount LIMIT 1) AS h ON true
+    GROUP BY 1)
+SELECT 'payment ' || p.payment_id || ': its allocations are ' || coalesce(w.amount, 0) || ' of ' || p.amount
+    || ', its orders hold ' || coalesce(w.held, 0)
+FROM payments AS p LEFT JOIN whole AS w USING (payment_id)
 WHERE p.payment_id > $1 AND p.payment_id <= $2
-  AND (a.sum IS DISTINCT FROM p.amount
-       OR coalesce(a.held, 0) <> CASE WHEN p.state = 'captured' THEN p.amount ELSE 0 END)
+  AND (w.amount IS DISTINCT FROM p.amount OR w.held <> CASE WHEN p.state = 'captured' THEN p.amount ELSE 0 END)
 """
 
 RELEASED_FIRST = """
