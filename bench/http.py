@@ -6,6 +6,7 @@ of microseconds, so that many clients really are concurrent.
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -37,8 +38,14 @@ class Connection:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._streams:
-            self._streams[1].close()
+        await self.close()
+
+    async def close(self) -> None:
+        streams, self._streams = self._streams, None
+        if streams:
+            streams[1].close()
+            with suppress(OSError):
+                await streams[1].wait_closed()
 
     async def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send one request and read its whole answer. A connection that the server has closed is opened again."""
@@ -53,12 +60,10 @@ class Connection:
         try:
             answer = await self._read(reader)
         except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-            self._streams = None
+            await self.close()
             raise
         if answer.headers.get("connection") == "close":
-            writer.close()
-            self._streams = None
+            await self.close()
         return answer
 
     async def _read(self, reader: asyncio.StreamReader) -> Answer:

@@ -91,6 +91,10 @@ class Buyer:
     recipient_token: str = ""
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
+    async def close(self) -> None:
+        if self.pay_page:
+            await self.pay_page.close()
+
     async def settle_in(self) -> None:
         await self.client.sign_in()
         recipient = await self.client.call(

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.http import Connection
 from bench.lives import Buyer, Client, Shop, open_shop
+from tests.journeys.people import Life, buyers, founded, live, stage_at
 from tests.journeys.world import Process, onebox, superuser
 
 CLIENTS = 64
@@ -49,6 +50,7 @@ async def settled(stack: AsyncExitStack, url: str) -> tuple[Shop, list[tuple[Buy
     for _ in range(CLIENTS):
         client = Client(await stack.enter_async_context(Connection(url)))
         buyer = Buyer(client)
+        stack.push_async_callback(buyer.close)
         await buyer.settle_in()
         seller = Client(await stack.enter_async_context(Connection(url)), owner.token, owner.person_id)
         people.append((buyer, seller))
