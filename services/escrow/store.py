@@ -33,7 +33,7 @@ HOLDS = Keyed(
         "released >= 0 AND refunded >= 0 AND released + refunded <= captured",
         "amount > 0 AND captured IN (0, amount)",
         "(state IN ('released', 'refunding', 'refunded')) = (captured > 0 AND released + refunded = captured)",
-        "(state = 'released') = (released_at IS NOT NULL) AND (released = 0 OR confirmed_at <= released_at)",
+        "(state = 'released') = (released_at IS NOT NULL) AND (released = 0 OR coalesce(confirmed_at <= released_at, false))",
     ),
 )  # fmt: skip
 REFUNDS = Keyed(

@@ -125,7 +125,7 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("amount > 0 AND captured IN (0, amount)", name="holds_check_1"),
         sa.CheckConstraint(
-            "(state = 'released') = (released_at IS NOT NULL) AND (released = 0 OR confirmed_at <= released_at)",
+            "(state = 'released') = (released_at IS NOT NULL) AND (released = 0 OR coalesce(confirmed_at <= released_at, false))",
             name="holds_check_3",
         ),
         sa.CheckConstraint("released >= 0 AND refunded >= 0 AND released + refunded <= captured", name="holds_check_0"),
