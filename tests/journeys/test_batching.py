@@ -10,7 +10,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.http import Connection
 from bench.lives import Buyer, Client, Shop, open_shop
-from tests.journeys.people import Life, buyers, founded, live, stage_at
 from tests.journeys.world import Process, onebox, superuser
 
 CLIENTS = 64

@@ -1,27 +1,52 @@
-"""Worlds for journeys: in processes of their own, so that they can be killed; and the people who use them."""
+"""Worlds for journeys: oneboxes in processes of their own, so that they can be killed, and where their databases lie."""
 
 import asyncio
 import os
+import random
 import signal
+import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import asyncpg
 import httpx
 
 from onebox.postgres import Postgres
-from onebox.secrets import Secrets
-from onebox.story import founding, selling
-from onebox.story.person import Person
-from onebox.story.stage import Stage
-from onebox.story.timeline import Timeline
-from onebox.story.words import Language, Words
-from onebox.world import free_port
 
-READY_SECONDS = 60.0
+READY_SECONDS = 90.0
+STOPPED_SECONDS = 60.0
+ROOT = Path(__file__).resolve().parents[2]
+ONEBOX = ("-m", "onebox")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where a onebox listens. One that comes back after a kill comes back there: pay pages and callbacks stay valid."""
+
+    gateway: int
+    provider: int
+    metrics: int
+
+    @classmethod
+    def free(cls) -> Self:
+        return cls(free_port(), free_port(), free_port())
+
+
+def free_port() -> int:
+    """Below the range from which the system takes the ports of clients, so that none takes it while nobody listens."""
+    while True:
+        port = random.randrange(15_000, 30_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 @dataclass(slots=True)
@@ -30,122 +55,67 @@ class Process:
 
     url: str
     metrics_url: str
-    process: asyncio.subprocess.Process
+    process: subprocess.Popen[bytes]
     folder: Path
 
     async def kill(self) -> None:
         """SIGKILL: no clean-up of any kind."""
-        self.process.send_signal(signal.SIGKILL)
-        await self.process.wait()
+        self.process.kill()
+        await self.ended()
 
     async def stop(self) -> None:
-        if self.process.returncode is None:
+        if self.process.poll() is None:
             self.process.terminate()
-            await asyncio.wait_for(self.process.wait(), 60)
+        await self.ended()
+
+    async def ended(self, within_seconds: float = STOPPED_SECONDS) -> int:
+        """The exit code, once there is one; negative for the signal that ended it."""
+        return await asyncio.to_thread(self.process.wait, within_seconds)
+
+
+def start(folder: Path, ports: Ports, *, program: Sequence[str] = ONEBOX, **environment: str) -> Process:
+    """`python -m onebox serve`, not waited for. What it says goes to `process.log` in its folder."""
+    command = [
+        sys.executable, *program, "serve", "--folder", str(folder), "--port", str(ports.gateway),
+        "--provider-port", str(ports.provider), "--metrics-port", str(ports.metrics),
+    ]  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "process.log").open("ab") as log:
+        process = subprocess.Popen(command, env={**os.environ, **environment}, cwd=ROOT, stdout=log, stderr=log)
+    return Process(f"http://127.0.0.1:{ports.gateway}", f"http://127.0.0.1:{ports.metrics}/metrics", process, folder)
 
 
 @asynccontextmanager
-async def onebox(folder: Path, *, program: Sequence[str] = ("-m", "onebox"), **environment: str) -> AsyncIterator[Process]:
-    """`python -m onebox serve` on a free port, ready; stopped at the end if it still runs.
-
-    Worlds of tests lie in the folder of one throw-away PostgreSQL, so that several processes can share a world.
-    """
-    port, metrics_port = free_port(), free_port()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *program, "serve", "--folder", str(folder), "--port", str(port), "--metrics-port", str(metrics_port),
-        env={**os.environ, **environment},
-        stdout=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    running = Process(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}/metrics", process, folder)
+async def onebox(
+    folder: Path, ports: Ports | None = None, *, program: Sequence[str] = ONEBOX, ready: bool = True, **environment: str
+) -> AsyncIterator[Process]:
+    """A onebox on its ports, any free ones if not given, once it is ready; stopped at the end if it still runs."""
+    running = start(folder, ports or Ports.free(), program=program, **environment)
     try:
-        await _ready(running)
+        if ready:
+            await become_ready(running)
         yield running
     finally:
         await running.stop()
 
 
-async def _ready(running: Process) -> None:
+async def become_ready(running: Process) -> None:
     async with httpx.AsyncClient() as client:
-        for _ in range(int(READY_SECONDS / 0.1)):
-            if running.process.returncode is not None:
+        for _ in range(int(READY_SECONDS / 0.05)):
+            if running.process.poll() is not None:
                 break
             try:
                 if (await client.get(f"{running.url}/readyz", timeout=2)).is_success:
                     return
             except httpx.HTTPError:
                 pass
-            await asyncio.sleep(0.1)
-    raise RuntimeError(f"the world did not start (exit {running.process.returncode}); see {running.folder}/onebox.log")
+            await asyncio.sleep(0.05)
+    said = (running.folder / "process.log").read_text(errors="replace")[-2_000:]
+    raise RuntimeError(f"the world did not start (exit {running.process.returncode}):\n{said}")
 
 
 @asynccontextmanager
-async def stage_at(url: str) -> AsyncIterator[Stage]:
-    """Somewhere to play scenes of the story silently."""
-    headers = {"accept-language": "en"}
-    async with (
-        httpx.AsyncClient(base_url=url, headers=headers, timeout=60, limits=httpx.Limits(max_connections=200)) as client,
-        httpx.AsyncClient(headers=headers, timeout=60, limits=httpx.Limits(max_connections=200)) as pages,
-    ):
-        timeline = Timeline(client, Language.en)
-        timeline.console.quiet = True
-        yield Stage(client, pages, timeline)
-
-
-async def founded(stage: Stage, *, stock: int = 1_000_000) -> None:
-    """A merchant, a partner, a tribe, and oranges on sale, as in the story."""
-    await founding.merchant_opens(stage)
-    await founding.partner_joins(stage)
-    await founding.tribe_gathers(stage)
-    await founding.goods_and_story(stage, stock=stock)
-
-
-@dataclass(slots=True)
-class Life:
-    """One order from placing to release; `steps` notes what was acknowledged."""
-
-    order_id: str = ""
-    steps: list[str] = field(default_factory=list)
-
-
-async def live(stage: Stage, buyer: Person, life: Life) -> Life:
-    """Place, pay, ship, deliver, confirm, and wait until the money is released."""
-    life.order_id, checkout_id = await selling.buy(stage, buyer, 1)
-    life.steps.append("placed")
-    await stage.pay(buyer, checkout_id)
-    await selling.paid(buyer, life.order_id)
-    life.steps.append("paid")
-    owner = stage.people["merchant"]
-    shipment = await owner.post(f"/v1/orders/{life.order_id}/shipments", {"carrier": "sf", "tracking": "SF1234567890"})
-    await owner.patch(f"/v1/shipments/{shipment['id']}", {"delivered": True}, shipment["version"])
-    life.steps.append("delivered")
-    await buyer.post(f"/v1/orders/{life.order_id}/confirm", {}, expect=200)
-    life.steps.append("confirmed")
-    hold = await stage.hold(buyer, life.order_id, "released")
-    assert hold["state"] == "released", hold
-    life.steps.append("released")
-    return life
-
-
-async def buyers(stage: Stage, count: int) -> list[Person]:
-    return [await stage.person(f"buyer {n}", Words(f"买家 {n}", f"buyer {n}")) for n in range(count)]
-
-
-@asynccontextmanager
-async def service_database(folder: Path, service: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection to one service's database of a world, as that service's own role."""
-    secrets = Secrets.of_world(folder)
-    with Postgres.start(folder / "postgres") as server:
-        name = f"buluo_{service}"
-        url = await server.ensure_database(name, name, secrets.database_passwords[service])
-        connection = await asyncpg.connect(url)
-        try:
-            yield connection
-        finally:
-            await connection.close()
-
-
-@asynccontextmanager
-async def superuser(folder: Path, database: str = "postgres") -> AsyncIterator[asyncpg.Connection]:
+async def superuser(folder: Path, database: str = "postgres") -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """A connection as the administrator of a world's server: for statistics, and for tampering."""
     with Postgres.start(folder / "postgres") as server:
         connection = await asyncpg.connect(server.admin_url, database=database)
@@ -153,3 +123,14 @@ async def superuser(folder: Path, database: str = "postgres") -> AsyncIterator[a
             yield connection
         finally:
             await connection.close()
+
+
+def data_folder(folder: Path) -> Path:
+    """Where the files of a world's databases lie."""
+    place = folder / "postgres" / "data"
+    return place.readlink() / place.name if place.is_symlink() else place
+
+
+def interrupt(process_id: int) -> None:
+    """SIGKILL to a process that is not our child."""
+    os.kill(process_id, signal.SIGKILL)

@@ -1,0 +1,141 @@
+"""SIGKILL: what a onebox has acknowledged or written down is carried out by whichever comes next, exactly once."""
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from contracts.escrow import Held, Released
+from contracts.order import DeliveryConfirmed, OrderPlaced
+from onebox.story.person import Person
+from tests.journeys.evidence import Evidence, evidence
+from tests.journeys.people import Life, Stage, StubbornStage, buyers, live, stage_at
+from tests.journeys.template import Template
+from tests.journeys.world import Ports, onebox
+
+TRAPPED = ("-m", "tests.journeys.trapped")
+KILLED = -9
+PRICE = 3990
+
+
+async def released_once(here: Evidence, order_id: str) -> None:
+    """One capture, one release, every fact heard once by every hearer, and the books agree."""
+    assert await here.entries(order_id) == {"capture": 1, "release": 1}
+    heard = await here.hearings(order_id)
+    assert set(heard) >= {OrderPlaced.type, Held.type, DeliveryConfirmed.type, Released.type}
+    assert {count for counts in heard.values() for count in counts} == {1}
+    assert len(heard[Held.type]) == len(heard[Released.type]) > 0
+
+
+@pytest.mark.slow
+async def test_killed_between_commit_and_hearing_of_every_fact_on_its_way_an_order_is_released_exactly_once(
+    world_folder: Path, template: Template, ports: Ports
+) -> None:
+    async with evidence(world_folder) as here, stage_at(f"http://127.0.0.1:{ports.gateway}") as stage:
+        template.enter(stage)
+        client = asyncio.create_task(one_life(stage, life := Life()))
+        for fact in (OrderPlaced, Held, DeliveryConfirmed):
+            await dies_saying(world_folder, ports, fact.type)
+        client.cancel()
+        await asyncio.gather(client, return_exceptions=True)
+        assert "delivered" in life.steps
+        assert await here.state(life.order_id) == ("received", "held")
+
+        # From here on nobody asks for anything: what is left to do was written down.
+        await dies_saying(world_folder, ports, Released.type)
+        async with onebox(world_folder, ports):
+            await here.at_rest()
+        assert await here.state(life.order_id) == ("received", "released")
+        await released_once(here, life.order_id)
+        books = await here.books()
+        assert (books["captured"], books["held"], books["released"], books["total"]) == (PRICE, 0, PRICE, 0)
+        assert await here.orders_of(stage.people["buyer 0"].person_id) == [life.order_id]
+        assert await here.violations() == []
+
+
+async def one_life(stage: Stage, life: Life) -> None:
+    (buyer,) = await buyers(stage, 1)
+    await live(stage, buyer, life)
+
+
+async def dies_saying(folder: Path, ports: Ports, fact_type: str, mutant: str = "") -> None:
+    """Run a onebox until it has committed this fact, and not an instant longer."""
+    async with onebox(folder, ports, program=TRAPPED, ready=False, TRAP=fact_type, MUTANT=mutant) as trapped:
+        assert await trapped.ended(90) == KILLED, (folder / "process.log").read_text()
+
+
+@pytest.mark.slow
+async def test_with_the_inbox_taken_out_the_repeated_call_of_a_killed_checkout_orders_twice(
+    world_folder: Path, template: Template, ports: Ports
+) -> None:
+    async with evidence(world_folder) as here, stage_at(f"http://127.0.0.1:{ports.gateway}") as stage:
+        template.enter(stage)
+        client = asyncio.create_task(one_life(stage, Life()))
+        await dies_saying(world_folder, ports, OrderPlaced.type, mutant="inbox")
+        async with onebox(world_folder, ports, program=TRAPPED, MUTANT="inbox"):
+            await client
+        assert len(await here.orders_of(stage.people["buyer 0"].person_id)) == 2
+        assert any("its message is not in the inbox" in violation for violation in await here.violations())
+
+
+@pytest.mark.slow
+async def test_with_the_outbox_taken_out_a_confirmed_order_is_never_released_and_verify_says_so(
+    world_folder: Path, template: Template, ports: Ports
+) -> None:
+    async with evidence(world_folder) as here, stage_at(f"http://127.0.0.1:{ports.gateway}") as stage:
+        template.enter(stage)
+        client = asyncio.create_task(one_life(stage, life := Life()))
+        await dies_saying(world_folder, ports, DeliveryConfirmed.type, mutant="outbox")
+        client.cancel()
+        await asyncio.gather(client, return_exceptions=True)
+        async with onebox(world_folder, ports):
+            await here.at_rest()
+        assert await here.state(life.order_id) == ("received", "held")
+        stuck = f"orders and holds agree: order {life.order_id} is received, its hold is held"
+        assert stuck in await here.violations()
+
+
+# --- at any moment -------------------------------------------------------------------------------------------------
+
+CLIENTS, KILLS, SEED = 8, 5, 20261122
+
+
+@pytest.mark.slow
+async def test_killed_five_times_at_any_moment_every_acknowledged_order_is_released_exactly_once(
+    world_folder: Path, template: Template, ports: Ports
+) -> None:
+    moments, over = random.Random(SEED), asyncio.Event()
+    async with evidence(world_folder) as here, stage_at(f"http://127.0.0.1:{ports.gateway}") as stage:
+        template.enter(stage)
+        async with onebox(world_folder, ports) as running:
+            people = await buyers(stage, CLIENTS)
+            clients = [asyncio.create_task(lives(stage, each, over)) for each in people]
+            await asyncio.sleep(moments.uniform(0.1, 1))
+            await running.kill()
+        for _ in range(KILLS - 1):
+            async with onebox(world_folder, ports) as running:
+                await asyncio.sleep(moments.uniform(0.1, 1.5))
+                await running.kill()
+        over.set()
+        async with onebox(world_folder, ports):
+            lived = await asyncio.gather(*clients)
+            await here.at_rest()
+
+        orders = [life.order_id for each in lived for life in each]
+        print(f"{KILLS} kills, {len(orders)} orders of {CLIENTS} clients")  # noqa: T201 - a figure
+        for person, each in zip(people, lived, strict=True):
+            assert await here.orders_of(person.person_id) == sorted(life.order_id for life in each)
+        for order_id in orders:
+            await released_once(here, order_id)
+        books = await here.books()
+        assert (books["captured"], books["released"], books["total"]) == (len(orders) * PRICE, len(orders) * PRICE, 0)
+        assert await here.violations() == []
+
+
+async def lives(stage: StubbornStage, buyer: Person, over: asyncio.Event) -> list[Life]:
+    """Order after order until the killing is over; the last one is lived to its end."""
+    lived = []
+    while not over.is_set() or not lived:
+        lived.append(await live(stage, buyer, Life()))
+    return lived
