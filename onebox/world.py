@@ -30,7 +30,7 @@ from services.distribution.settings import DistributionSettings
 from services.escrow.settings import EscrowSettings
 from services.tribe.settings import TribeSettings
 
-PACKAGES: Final = {name: "gateway" if name == "gateway" else f"services.{name}" for name in SERVICES}
+PACKAGES: Final[dict[str, str]] = {name: "gateway" if name == "gateway" else f"services.{name}" for name in SERVICES}
 DRAIN_SECONDS: Final = 5
 PRELOAD: Final = ("pg_stat_statements",)
 
@@ -58,7 +58,7 @@ async def databases(folder: Path, *, durable: bool = True) -> AsyncIterator[dict
     secrets = Secrets.of_world(folder)
     postgres = await asyncio.to_thread(Postgres.start, folder / "postgres", preload=PRELOAD, durable=durable)
     try:
-        urls = {
+        urls: dict[str, str] = {
             name: await postgres.ensure_database(f"buluo_{name}", f"buluo_{name}", secrets.database_passwords[name])
             for name in SERVICES
         }
@@ -135,7 +135,7 @@ async def _listening(app: App, port: int) -> AsyncIterator[None]:
     """The app behind uvicorn on 127.0.0.1; on the way out, requests under way get a few seconds."""
     server = uvicorn.Server(
         uvicorn.Config(
-            app,  # type: ignore[arg-type]
+            app,
             host="127.0.0.1",
             port=port,
             log_level="warning",
