@@ -1,6 +1,6 @@
 """Escrow's tables and its reads. The save and the load of aggregates are generated from STORES."""
 
-from sqlalchemy import Index, MetaData, bindparam, func, or_, select, text
+from sqlalchemy import Index, MetaData, bindparam, func, select, text
 
 from chassis import clock, grants, mailbox
 from chassis.db import Query, Window
@@ -33,7 +33,8 @@ HOLDS = Keyed(
         "released >= 0 AND refunded >= 0 AND released + refunded <= captured",
         "amount > 0 AND captured IN (0, amount)",
         "(state IN ('released', 'refunding', 'refunded')) = (captured > 0 AND released + refunded = captured)",
-        "(state = 'released') = (released_at IS NOT NULL) AND (released = 0 OR coalesce(confirmed_at <= released_at, false))",
+        "(state = 'released') = (released_at IS NOT NULL)",
+        "released = 0 OR coalesce(confirmed_at <= released_at, false)",
     ),
 )  # fmt: skip
 REFUNDS = Keyed(

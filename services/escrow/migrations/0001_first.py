@@ -124,10 +124,8 @@ def upgrade() -> None:
             name="holds_check_2",
         ),
         sa.CheckConstraint("amount > 0 AND captured IN (0, amount)", name="holds_check_1"),
-        sa.CheckConstraint(
-            "(state = 'released') = (released_at IS NOT NULL) AND (released = 0 OR coalesce(confirmed_at <= released_at, false))",
-            name="holds_check_3",
-        ),
+        sa.CheckConstraint("(state = 'released') = (released_at IS NOT NULL)", name="holds_check_3"),
+        sa.CheckConstraint("released = 0 OR coalesce(confirmed_at <= released_at, false)", name="holds_check_4"),
         sa.CheckConstraint("released >= 0 AND refunded >= 0 AND released + refunded <= captured", name="holds_check_0"),
         sa.PrimaryKeyConstraint("order_id"),
     )
