@@ -31,7 +31,9 @@ class Connection:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
-        self._head = f"host: {self._host}:{self._port}\r\ncontent-type: application/json\r\naccept: application/json\r\n"
+        self._head = (
+            f"host: {self._host}:{self._port}\r\ncontent-type: application/json\r\naccept: application/json\r\n"
+        )
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def __aenter__(self) -> Self:
@@ -69,7 +71,8 @@ class Connection:
     async def _read(self, reader: asyncio.StreamReader) -> Answer:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         status = int(head[0].split(" ", 2)[1])
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+        lines = (line.partition(":") for line in head[1:] if line)
+        headers = {name.lower(): value.strip() for name, _, value in lines}
         if headers.get("transfer-encoding") == "chunked":
             return Answer(status, headers, await self._chunks(reader))
         length = int(headers.get("content-length", "0"))

@@ -125,7 +125,7 @@ async def _defect(request: Request, error: Exception) -> Response:
 
 
 def defect(request: Request, error: Exception) -> Response:
-    """What is nobody's fault but ours: 503 while the database cannot be reached, else 500. It tells nothing of itself."""
+    """Nobody's fault but ours: 503 while the database cannot be reached, else 500. It tells nothing of itself."""
     return problem(request, 503, "unavailable") if is_outage(error) else problem(request, 500, "internal_error")
 
 

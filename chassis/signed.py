@@ -16,7 +16,7 @@ class NotSigned(Exception):  # noqa: N818
 
 
 def sign(key: OKPKey, purpose: str, claims: Mapping[str, Any], lifetime_seconds: int) -> str:
-    """A statement for one purpose (`recipient`, `touch`), valid for `lifetime_seconds`. It carries ids, no personal data."""
+    """A statement for one purpose (`recipient`, `touch`), valid for `lifetime_seconds`: ids, no personal data."""
     body = {**claims, "exp": int(time.time()) + lifetime_seconds}
     return jwt.encode({"alg": ALGORITHM, "typ": f"buluo-{purpose}+jwt"}, body, key, algorithms=[ALGORITHM])
 

@@ -19,7 +19,7 @@ def breaks(old: Schema, new: Schema) -> list[str]:
     return _compare(_plain(old, old.get("$defs", {})), _plain(new, new.get("$defs", {})), "")
 
 
-def _plain(node: Any, definitions: Schema) -> Any:  # noqa: ANN401  (JSON)
+def _plain(node: Any, definitions: Schema) -> Any:
     """The schema with every reference written out, every constant an enum of one, and without prose."""
     if isinstance(node, list):
         return [_plain(part, definitions) for part in node]
@@ -56,7 +56,7 @@ def _keywords(old: Schema, new: Schema, path: str) -> list[str]:
     return found
 
 
-def _widened(key: str, before: Any, after: Any) -> bool:  # noqa: ANN401  (JSON)
+def _widened(key: str, before: Any, after: Any) -> bool:
     if before is None:
         return False  # a limit where there was none
     if key in _MAY_SINK:

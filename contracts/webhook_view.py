@@ -45,7 +45,7 @@ class _Reader:
     def seen(self, data: dict[str, Any]) -> dict[str, Any]:
         return dict(self._field(name, value) for name, value in data.items() if name not in UNSAID)
 
-    def _field(self, name: str, value: Any) -> tuple[str, Any]:  # noqa: ANN401  (JSON)
+    def _field(self, name: str, value: Any) -> tuple[str, Any]:
         if name in OWN_ONLY:
             return name, value if value == self._party else None
         if name in PERSONS and value != self._party and name not in self._visible:
@@ -54,7 +54,7 @@ class _Reader:
             value = {key: part for key, part in value.items() if key in NARROWED[name]}
         return name, self._value(value)
 
-    def _value(self, value: Any) -> Any:  # noqa: ANN401  (JSON)
+    def _value(self, value: Any) -> Any:
         if isinstance(value, dict):
             return self.seen(value)
         if isinstance(value, list):

@@ -70,9 +70,7 @@ def serve(
         stopped = asyncio.Event()
         for each in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(each, stopped.set)
-        async with world.running(
-            folder, port=port, provider_port=provider_port, metrics_port=metrics_port
-        ) as running:
+        async with world.running(folder, port=port, provider_port=provider_port, metrics_port=metrics_port) as running:
             print(f"Buluo    {running.url}\nopenapi  {running.url}/openapi.json", flush=True)
             print(f"metrics  http://127.0.0.1:{metrics_port}/metrics" if metrics_port else "", flush=True)
             await stopped.wait()

@@ -15,7 +15,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def _die_with_parent() -> None:
-    """On Linux the kernel ends the child when its parent is killed; elsewhere an orphan stays until its port is wanted."""
+    """On Linux the kernel ends the child when its parent is killed; elsewhere it stays until its port is wanted."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

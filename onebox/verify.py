@@ -17,6 +17,9 @@ from contracts.catalogue import SERVICES
 from onebox import world
 
 CHUNK = 5_000
+_ARRIVED = """
+SELECT id FROM inbox WHERE id = ANY($1::bytea[]) UNION SELECT id FROM parked WHERE id = ANY($1::bytea[])
+"""
 SHOWN_MAX = 20
 
 
@@ -54,10 +57,7 @@ async def _unheard(databases: Mapping[str, Database]) -> AsyncIterator[str]:
                 meant = {
                     row["id"].bytes: row for row in rows if row["sent_at"] and hearer in catalogue.hearers(row["type"])
                 }
-                known = await databases[hearer].pool.fetch(
-                    "SELECT id FROM inbox WHERE id = ANY($1::bytea[]) UNION SELECT id FROM parked WHERE id = ANY($1::bytea[])",
-                    list(meant),
-                )
+                known = await databases[hearer].pool.fetch(_ARRIVED, list(meant))
                 for missing in meant.keys() - {row["id"] for row in known}:
                     yield f"{meant[missing]['type']} {meant[missing]['id']} of {producer} never reached {hearer}"
 

@@ -77,7 +77,7 @@ def _migrate(urls: Mapping[str, str]) -> None:
 async def running(
     folder: Path, *, port: int = 0, provider_port: int = 0, metrics_port: int = 0, durable: bool = True
 ) -> AsyncIterator[World]:
-    """The whole world behind one port, its metrics behind another, until the block ends. A port of 0 is any free one."""
+    """The whole world behind one port, its metrics behind another, until the block ends; port 0 is any free one."""
     port, provider_port = port or free_port(), provider_port or free_port()
     secrets = Secrets.of_world(folder)
     url = f"http://127.0.0.1:{port}"
@@ -100,7 +100,9 @@ def assemble(
     hall = Hall(expected=SERVICES)
     own: dict[str, Any] = {
         "escrow": EscrowSettings(
-            sandbox_url=HttpUrl(provider_url), callback_url=HttpUrl(url), sandbox_secret=SecretStr(secrets.sandbox_secret)
+            sandbox_url=HttpUrl(provider_url),
+            callback_url=HttpUrl(url),
+            sandbox_secret=SecretStr(secrets.sandbox_secret),
         ),
         "distribution": DistributionSettings(token_key=_secret(secrets.distribution_key)),
         "tribe": TribeSettings(token_key=_secret(secrets.tribe_key)),

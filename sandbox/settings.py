@@ -12,8 +12,10 @@ class SandboxSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BULUO_SANDBOX_", frozen=True)
 
     # The empty default never validates: a missing secret is refused like a short one.
-    secret: SecretStr = Field(default=SecretStr(""), min_length=32, validate_default=True)
-    host: str = "127.0.0.1"
-    port: int = Field(default=8090, ge=1, le=65_535)
-    data_path: Path = Path(".buluo/sandbox.sqlite3")
-    public_url: str = "http://127.0.0.1:8090"
+    secret: SecretStr = Field(
+        default=SecretStr(""), min_length=32, validate_default=True, description="shared with the platform"
+    )
+    host: str = Field("127.0.0.1", description="where it listens")
+    port: int = Field(default=8090, ge=1, le=65_535, description="where it listens")
+    data_path: Path = Field(Path(".buluo/sandbox.sqlite3"), description="its SQLite file; survives restarts")
+    public_url: str = Field("http://127.0.0.1:8090", description="what a buyer's browser calls it")

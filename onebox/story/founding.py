@@ -30,7 +30,11 @@ async def merchant_opens(stage: Stage) -> None:
     await stage.timeline.step(owner.name, Words("登记了果园「秋园果业」", "registers an orchard, 秋园果业"))
     opened = await owner.patch(
         path,
-        {"values": VALUES, "recruiting": {"open": True, "regions": [REGION], "terms": {"service_bps": 800}}, "state": "open"},
+        {
+            "values": VALUES,
+            "recruiting": {"open": True, "regions": [REGION], "terms": {"service_bps": 800}},
+            "state": "open",
+        },
         merchant["version"],
     )
     assert opened["state"] == "open"  # noqa: S101 - the story is a proof
@@ -139,5 +143,8 @@ async def goods_and_story(stage: Stage, *, stock: int = 100) -> None:
     stage.ids["content"] = content["id"]
     await stage.timeline.step(
         member.name,
-        Words("写下果园的故事；带购买链接，强制标注「广告」", "writes the orchard's story; with a buy link it is labelled 广告 (ad)"),
+        Words(
+            "写下果园的故事；带购买链接，强制标注「广告」",
+            "writes the orchard's story; with a buy link it is labelled 广告 (ad)",
+        ),
     )

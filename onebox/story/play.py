@@ -41,7 +41,8 @@ async def story(world: World, language: Language) -> int:
     ):
         timeline = Timeline(client, language)
         stage = Stage(client, pages, timeline)
-        timeline.console.print(Words("江南慢食部落", "The tribe 江南慢食部落 (slow food, Jiangnan)")(language), style="bold")
+        title = Words("江南慢食部落", "The tribe 江南慢食部落 (slow food, Jiangnan)")
+        timeline.console.print(title(language), style="bold")
         for title, scenes in CHAPTERS:
             timeline.chapter(title)
             for scene in scenes:

@@ -8,6 +8,7 @@ from onebox.story.stage import Stage
 from onebox.story.words import Words, yuan
 
 PRICE = 3990
+ADDRESS = {"name": "收件人", "phone": "13900000000", "region_code": "330100", "address": "西湖区某路 1 号"}
 ROLES = {
     "seller": Words("果园（卖家）", "orchard (seller)"),
     "partner": Words("合伙人", "partner"),
@@ -31,9 +32,7 @@ async def angel_shares(stage: Stage) -> None:
 
 async def buy(stage: Stage, buyer: Person, quantity: int, **more: Any) -> tuple[str, str]:
     """Place an order of oranges; its id and its checkout's."""
-    recipient = await buyer.post(
-        "/v1/recipients", {"name": "收件人", "phone": "13900000000", "region_code": "330100", "address": "西湖区某路 1 号"}
-    )
+    recipient = await buyer.post("/v1/recipients", ADDRESS)
     checkout = await buyer.post(
         "/v1/checkouts",
         {
@@ -59,13 +58,15 @@ async def confirmed_by_the_buyer(stage: Stage) -> None:
     await stage.pay(buyer, checkout_id)
     await stage.hold(buyer, order_id, "held")
     await stage.timeline.step(
-        buyer.name, Words("付款：钱由担保托管，卖家还拿不到", "pays: the money is held in escrow, the seller cannot touch it")
+        buyer.name,
+        Words("付款：钱由担保托管，卖家还拿不到", "pays: the money is held in escrow, the seller cannot touch it"),
     )
     await ship(stage, order_id)
     await buyer.post(f"/v1/orders/{order_id}/confirm", {}, expect=200)
     hold = await stage.hold(buyer, order_id, "released")
     await stage.timeline.step(
-        buyer.name, Words("确认收货：托管的钱按约定分开", "confirms receipt: the held money is split by the pinned terms")
+        buyer.name,
+        Words("确认收货：托管的钱按约定分开", "confirms receipt: the held money is split by the pinned terms"),
     )
     stage.timeline.split(Words("分账到分：", "To the fen:"), hold, ROLES)
 
@@ -114,7 +115,10 @@ async def confirmed_by_the_deadline(stage: Stage) -> None:
     await stage.hold(buyer, order_id, "released")
     await stage.timeline.step(
         buyer.name,
-        Words("十天没有说话：到期自动确认，钱放给卖家", "says nothing for ten days: the deadline confirms, the money is released"),
+        Words(
+            "十天没有说话：到期自动确认，钱放给卖家",
+            "says nothing for ten days: the deadline confirms, the money is released",
+        ),
     )
 
 

@@ -55,7 +55,8 @@ class Timeline:
 
     async def advance(self, person: Person, by: timedelta) -> None:
         """Move the world's clock: every deadline on the way fires, in its turn."""
-        self.console.print(Text(f"             ⏩ {Words('快进', 'the clock moves on')(self.language)} {by}", style="dim"))
+        moves_on = Words("快进", "the clock moves on")(self.language)
+        self.console.print(Text(f"             ⏩ {moves_on} {by}", style="dim"))
         started = await person.post("/v1/sandbox/clock/advance", {"by_seconds": int(by.total_seconds())}, expect=202)
         while True:
             operation = await person.get(f"/v1/operations/{started['operation_id']}")

@@ -5,7 +5,7 @@ was released with, what the leg gave back. So the same facts in any order end in
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Literal
 
 from chassis.decision import find_move
 from contracts.money import allot
@@ -107,5 +107,4 @@ def share_of(amount: int, weights: tuple[int, ...], place: int) -> int:
 
 
 def _move(commission: Commission, move: str) -> Commission:
-    to = cast("State", find_move(MOVES, commission.state, move))
-    return replace(commission, state=to)
+    return replace(commission, state=find_move(MOVES, commission.state, move))

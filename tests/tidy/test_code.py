@@ -64,15 +64,19 @@ def test_a_file_has_one_subject() -> None:
     source.none(found)
 
 
-ENTRY_POINTS = {
-    "contracts.publish": "`python -m contracts.publish` writes the schemas",
-    "chassis.migrations.env": "alembic runs it",
-    "chassis.migrate": "run at start, and by hand for a new migration",
-} | {
-    f"{folder.replace('/', '.')}.{name}": f"{starter} imports it by the service's name"
-    for folder in source.services()
-    for name, starter in (("service", "onebox"), ("store", "chassis.migrate"))
-}
+ENTRY_POINTS = (
+    {
+        "contracts.publish": "`python -m contracts.publish` writes the schemas",
+        "chassis.migrations.env": "alembic runs it",
+        "chassis.migrate": "run at start, and by hand for a new migration",
+    }
+    | {
+        f"{folder.replace('/', '.')}.{name}": f"{starter} imports it by the service's name"
+        for folder in source.services()
+        for name, starter in (("service", "onebox"), ("store", "chassis.migrate"), ("verify", "onebox.verify"))
+    }
+    | {"bench.lives": "loads the system from tests and benchmarks"}
+)
 
 
 def test_every_module_is_used() -> None:
