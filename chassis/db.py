@@ -1,10 +1,12 @@
 """One asyncpg pool per service, and the two ways to read: a set query, and a window that batches reads by key."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
@@ -14,6 +16,7 @@ OUTAGE = (
     TimeoutError,
     asyncpg.InterfaceError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.InternalClientError,
     asyncpg.InvalidTransactionStateError,
     asyncpg.LockNotAvailableError,
     asyncpg.OperatorInterventionError,
@@ -21,11 +24,13 @@ OUTAGE = (
     asyncpg.PostgresSystemError,
 )
 """What says nothing of the statement, only of the moment: no connection, no room, a restart, a standby, a lock not had
-in time. The same statement may run a little later; nobody is to blame for it."""
+in time. The same statement may run a little later; nobody is to blame for it. (InternalClientError: a connection that
+was cut in the middle of something, in the instant before the driver hears that it is closed.)"""
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
 
 
 READ_SECONDS = 4.5
+ACQUIRE_SECONDS = 2.0
 
 
 def is_outage(error: BaseException) -> bool:
@@ -38,6 +43,19 @@ class _Connection(asyncpg.Connection):
 
     def get_reset_query(self) -> str:
         return ""
+
+
+@asynccontextmanager
+async def acquired(pool: "asyncpg.Pool[asyncpg.Record]") -> "AsyncIterator[PoolConnectionProxy[asyncpg.Record]]":
+    """A connection; whatever keeps us from having one is an outage, be it a refusal in the server's own words."""
+    try:
+        connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
+    except asyncpg.PostgresError as error:
+        raise ConnectionError(type(error).__name__) from error
+    try:
+        yield connection
+    finally:
+        await pool.release(connection)
 
 
 class Database:
@@ -88,7 +106,8 @@ class Database:
     async def read(self, sql: str, *values: Any) -> "list[asyncpg.Record]":
         """Rows, or TimeoutError: no reader waits longer for a connection and an answer together."""
         async with asyncio.timeout(READ_SECONDS):
-            return list(await self.pool.fetch(sql, *values))
+            async with acquired(self.pool) as connection:
+                return list(await connection.fetch(sql, *values))
 
     async def ready(self) -> bool:
         """Whether the database answers now."""

@@ -10,8 +10,8 @@ import asyncio
 import secrets
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ import structlog
 from chassis import mailbox, metrics
 from chassis.batch import Batch, Bug, Key, key_name, names_json, touched, why
 from chassis.caller import SYSTEM, Command
-from chassis.db import is_outage
+from chassis.db import acquired, is_outage
 from chassis.decision import NotYet, Refused
 from chassis.early import Sleepers
 from chassis.message import Delivery, Heard, Message, Origin, Reply, Times, message_id
@@ -34,7 +34,6 @@ RERUNS_MAX = 5
 NOT_YET_WAIT_SECONDS = 2.0
 RETRY_EARLY_SECONDS = 0.2
 RETRY_OUTAGE_SECONDS = 0.2
-ACQUIRE_SECONDS = 2
 SLEEPING_MAX = 10_000
 
 log = structlog.get_logger("desk")
@@ -368,7 +367,7 @@ class Desk:
             return
         (message,) = batch
         metrics.DESK_DEFECTS.labels(self.service).inc()
-        log.error("message_refused", service=self.service, source=message.source, error=type(error).__name__)
+        log.error("message_refused", service=self.service, source=message.source, exc_info=error)
         if message.is_fact:
             await self._poison(message, why(error))
         else:
@@ -377,7 +376,8 @@ class Desk:
     # --- one batch, one transaction ------------------------------------------------------------------------------
 
     async def _run(self, messages: list[Message], *, locked: bool) -> "Decided":
-        async with self._connection() as connection:
+        assert self.pool is not None  # noqa: S101
+        async with acquired(self.pool) as connection:
             if locked:
                 async with connection.transaction():
                     decided = await self._decide_and_save(connection, messages, " FOR UPDATE")
@@ -385,19 +385,6 @@ class Desk:
                 decided = await self._decide_and_save(connection, messages, "")
         metrics.DESK_BATCH.labels(self.service).observe(len(messages))
         return decided
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
-        """A connection; whatever keeps us from having one is an outage, be it a refusal in the server's own words."""
-        assert self.pool is not None  # noqa: S101
-        try:
-            connection = await self.pool.acquire(timeout=ACQUIRE_SECONDS)
-        except asyncpg.PostgresError as error:
-            raise ConnectionError(type(error).__name__) from error
-        try:
-            yield connection
-        finally:
-            await self.pool.release(connection)
 
     async def _decide_and_save(self, connection: Any, messages: list[Message], lock: str) -> "Decided":
         decided = await self._decide(connection, messages, lock)
@@ -500,12 +487,13 @@ class Desk:
 
     async def _poison(self, message: Message, reason: str) -> None:
         """Written down with its reason, outside any batch: never dropped, never in the way of the others."""
+        assert self.pool is not None  # noqa: S101
         metrics.PARKED.labels(self.service, "poison").inc()
         names = touched(message, {})
         row = (message.id, message.source, names_json(names), message.body, reason)
         while True:
             try:
-                async with self._connection() as connection:
+                async with acquired(self.pool) as connection:
                     await connection.execute(mailbox.POISON, *row)
             except Exception as error:
                 if not is_outage(error):
