@@ -16,6 +16,7 @@ from chassis.deadlines import Deadlines, Due
 from chassis.desk import Desk
 from chassis.instructions import Port, Worker
 from chassis.parked import ParkedSweep
+from chassis.retention import Retention
 from chassis.settings import ChassisSettings
 from chassis.store import Store
 from chassis.touches import Handler
@@ -59,6 +60,7 @@ class Service:
         self.deadlines = Deadlines(deadlines, self.desk, database)
         self.worker = Worker(ports or {}, self.desk, database)
         self.parked = ParkedSweep(self.desk, database)
+        self.retention = Retention(name, database, settings.retention_days)
         self._measure = measure
         self._closing = tuple(closing)
         self.api: FastAPI
@@ -73,10 +75,12 @@ class Service:
         await self.parked.start()
         await self.bus.start(self.desk)
         await self.deadlines.start()
+        self.retention.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Stop taking from the sweeps, decide what waits, then let go of the database."""
+        await self.retention.stop()
         await self.deadlines.stop()
         await self.parked.stop()
         await self.worker.stop()

@@ -23,4 +23,5 @@ class ChassisSettings(DeskSettings):
     mode: Literal["sandbox", "production"] = Field("sandbox", description="a property of the deployment, never of a row")
     database_pool_max: int = Field(6, ge=2, description="connections per service")
     internal_key: SecretStr = Field(..., description="public half of the gateway's internal signing key (JWK JSON)")
+    retention_days: int = Field(30, ge=7, description="how long applied messages and their answers are kept")
     timezone: str = Field("Asia/Shanghai", description="windows counted in days end at 24:00 here")
