@@ -367,7 +367,16 @@ class Desk:
             return
         (message,) = batch
         metrics.DESK_DEFECTS.labels(self.service).inc()
-        log.error("message_refused", service=self.service, source=message.source, exc_info=error)
+        # The database's own words may quote a row: its constraint says enough.
+        by_database = isinstance(error, asyncpg.PostgresError)
+        log.error(
+            "message_refused",
+            service=self.service,
+            source=message.source,
+            error=type(error).__name__,
+            constraint=getattr(error, "constraint_name", None),
+            exc_info=None if by_database else error,
+        )
         if message.is_fact:
             await self._poison(message, why(error))
         else:
