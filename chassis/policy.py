@@ -31,6 +31,19 @@ def belongs_to(caller: Caller, party_id: str, grant: Grant | None) -> bool:
     return grant is not None and grant.party_id == party_id and grant.role is not None
 
 
+def may_read(caller: Caller, things: str) -> bool:
+    """Whether the caller may ask to see `things` at all: a key needs the scope `things:read` or `things:write`."""
+    return caller.party_id is None or not caller.scopes.isdisjoint({f"{things}:read", f"{things}:write"})
+
+
+def require_reader(caller: Caller, things: str) -> None:
+    """Somebody who may ask to see `things`; which ones are theirs, the query says."""
+    if caller.person_id is None and caller.party_id is None:
+        raise Unauthenticated
+    if not may_read(caller, things):
+        raise WrongRole
+
+
 def require_person(caller: Caller) -> str:
     """The caller as a person; a party's key or anyone is refused."""
     if caller.person_id is not None:

@@ -146,8 +146,8 @@ AskAgain = Annotated[Ask, Depends(_plain)]
 def who(*relations: str) -> dict[str, Any]:
     """`openapi_extra=who("buyer", "seller")`: the authorisation matrix reads it, a test holds every cell against it.
 
-    Relations: any, any_in_sandbox, person, buyer, seller, merchant, partner, member, author, operator, angel, owner, party,
-    ops, signed. Whoever has not signed in is let in by any, any_in_sandbox and signed alone.
+    Relations: any, any_in_sandbox, signed, person, buyer, seller, merchant, partner, member, author, operator, angel,
+    owner, party, ops. Whoever has not signed in is let in by the first three alone.
     """
     return {"x-who": list(relations)}
 

@@ -6,7 +6,7 @@ from fastapi import Depends, Path, Request, Response
 
 from chassis import problems, web
 from chassis.decision import Forbidden, NotFound, Unauthenticated
-from chassis.policy import require_person
+from chassis.policy import require_person, require_reader
 from chassis.service import Service
 from chassis.web import AskAgain, AskOnce, CallerOf, Limit, Page, StartingAfter, page, who
 from contracts.fact import Token
@@ -145,8 +145,7 @@ async def create_touch(body: TouchIn, ask: AskAgain, tokens: TokensOf) -> Respon
 )
 async def get_attribution(order_id: OrderId, caller: CallerOf, service: ServiceOf) -> AttributionOut:
     """Who brought the lines of an order, or why nobody did."""
-    if caller.person_id is None and caller.party_id is None:
-        raise Unauthenticated
+    require_reader(caller, "attributions")
     found = await store.find_attribution(service.database, order_id, caller.person_id, caller.party_id)
     if found is None:
         raise NotFound

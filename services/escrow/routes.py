@@ -10,9 +10,9 @@ from fastapi import Query, Request, Response
 from chassis import web
 from chassis.caller import Caller
 from chassis.db import Database
-from chassis.decision import NotFound, Unauthenticated
+from chassis.decision import NotFound
 from chassis.desk import KeyReused
-from chassis.policy import require_person
+from chassis.policy import require_person, require_reader
 from chassis.web import AskOnce, CallerOf, who
 from contracts.ids import OrderId, PaymentId
 from services.escrow import books, store
@@ -73,8 +73,7 @@ async def get_hold(
 ) -> HoldOut:
     """The money of an order: for its buyer, its seller and its partner. With `wait`, as soon as it is so or can no
     longer be, after 10 s at the latest."""
-    if caller.person_id is None and caller.party_id is None:
-        raise Unauthenticated
+    require_reader(caller, "holds")
 
     async def read() -> SeenHold | None:
         return await _hold(request, order_id, caller)

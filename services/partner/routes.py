@@ -9,9 +9,9 @@ from fastapi import Path, Query, Request, Response
 from chassis import problems, web
 from chassis.caller import Caller
 from chassis.db import Database
-from chassis.decision import NotFound, Unauthenticated
+from chassis.decision import NotFound
 from chassis.grants import grant_id
-from chassis.policy import OWNER
+from chassis.policy import OWNER, may_read, require_reader
 from chassis.web import AskAgain, AskOnce, CallerOf, IfMatch, Limit, Page, StartingAfter, etag_of, page, version_in, who
 from contracts.ids import PLATFORM, ApplicationId, MerchantId, PartnerId, PartnershipId, PersonId
 from services.partner import handlers, store
@@ -68,16 +68,15 @@ def _database(request: Request) -> Database:
     return database
 
 
-def _asker(caller: Caller) -> dict[str, str | None]:
-    """The caller, as every read's owner predicate needs it."""
-    return {"person": caller.person_id, "party": caller.party_id}
+def _asker(caller: Caller, things: str) -> dict[str, str | None]:
+    """The caller, as every read's owner predicate needs it: a key without the scope sees what everybody sees."""
+    return {"person": caller.person_id, "party": caller.party_id if may_read(caller, things) else None}
 
 
-def _somebody(caller: Caller) -> dict[str, str | None]:
-    """As `_asker`, for what nobody has who has not signed in."""
-    if caller.person_id is None and caller.party_id is None:
-        raise Unauthenticated
-    return _asker(caller)
+def _somebody(caller: Caller, things: str) -> dict[str, str | None]:
+    """As `_asker`, for what nobody sees but its parties."""
+    require_reader(caller, things)
+    return _asker(caller, things)
 
 
 # --- merchants -------------------------------------------------------------------------------------------------------
@@ -101,7 +100,7 @@ async def list_merchants(
 ) -> Page[MerchantOut]:
     """Open merchants, newest first; and your own drafts."""
     rows = await store.merchants.rows(
-        _database(request), after=starting_after or store.FIRST, limit=limit + 1, **_asker(caller)
+        _database(request), after=starting_after or store.FIRST, limit=limit + 1, **_asker(caller, "merchants")
     )
     return page(rows, limit, lambda row: MerchantOut.of(store.read(store.MERCHANTS, row)))
 
@@ -109,7 +108,7 @@ async def list_merchants(
 @router.get("/merchants/{merchant_id}", operation_id="get_merchant", openapi_extra=who("any"))
 async def get_merchant(merchant_id: MerchantId, caller: CallerOf, request: Request, response: Response) -> MerchantOut:
     """An open merchant, or your own."""
-    row = await store.merchant.row(_database(request), merchant_id=merchant_id, **_asker(caller))
+    row = await store.merchant.row(_database(request), merchant_id=merchant_id, **_asker(caller, "merchants"))
     found = MerchantOut.of(store.read(store.MERCHANTS, _there(row)))
     response.headers["etag"] = etag_of(found.version)
     return found
@@ -248,7 +247,7 @@ async def list_applications(
 ) -> Page[ApplicationOut]:
     """Applications of your merchants and partners, newest first."""
     rows = await store.applications.rows(
-        _database(request), after=starting_after or store.FIRST, limit=limit + 1, **_somebody(caller)
+        _database(request), after=starting_after or store.FIRST, limit=limit + 1, **_somebody(caller, "applications")
     )
     return page(rows, limit, lambda row: ApplicationOut.of(store.read(store.APPLICATIONS, row)))
 
@@ -272,7 +271,7 @@ async def list_partnerships(
 ) -> Page[PartnershipOut]:
     """Partnerships of your merchants and partners, newest first."""
     rows = await store.partnerships.rows(
-        _database(request), after=starting_after or store.FIRST, limit=limit + 1, **_somebody(caller)
+        _database(request), after=starting_after or store.FIRST, limit=limit + 1, **_somebody(caller, "partnerships")
     )
     return page(rows, limit, lambda row: PartnershipOut.of(store.read(store.PARTNERSHIPS, row)))
 

@@ -215,7 +215,7 @@ async def test_an_attribution_is_shown_to_buyer_seller_and_angel_and_to_nobody_e
     seller = books.placed.seller
     await hear(service, StaffChanged(party_id=seller, person_id=staff, role="staff", version=1))
     path = f"attributions/{books.placed.order_id}"
-    for caller in (Caller(buyer), Caller(staff), Caller(party_id=seller, key_id=new_id("key"))):
+    for caller in (Caller(buyer), Caller(staff), Caller(party_id=seller, key_id=new_id("key"), scopes=frozenset({"attributions:read"}))):
         seen = (await get(service, caller, path)).json()["lines"]
         assert [(line["brought"], line["angel"]) for line in seen] == [(True, None), (False, None)]
     (own,) = (await get(service, angel, path)).json()["lines"]

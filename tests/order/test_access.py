@@ -119,8 +119,9 @@ async def test_a_draft_and_its_stock_are_the_merchants_alone() -> None:
         own = await w.done(w.seller, "GET", "/products")
         assert [each["id"] for each in own["data"]] == [public["id"], draft["id"]]
         assert own["data"][0]["variants"][0]["stock"][0]["available"] == 7
-        drafts = await w.done(keyed(w.merchant), "GET", "/products", params={"state": "draft"})
+        drafts = await w.done(keyed(w.merchant, "products:read"), "GET", "/products", params={"state": "draft"})
         assert [each["id"] for each in drafts["data"]] == [draft["id"]]
+        assert await status(w, keyed(w.merchant), "GET", f"/products/{draft['id']}") == 404
 
 
 async def test_a_seller_may_buy_from_itself_and_a_party_key_buys_nothing() -> None:

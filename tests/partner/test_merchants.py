@@ -61,7 +61,8 @@ async def test_strangers_see_open_merchants_only_and_owners_their_drafts_too():
         assert (await owner.get(f"/merchants/{draft}")).status_code == 200
         assert (await stranger.get(f"/merchants/{draft}")).status_code == 404
         assert (await nobody.get(f"/merchants/{open_}")).headers["etag"] == '"2"'
-        key_ = await all_.key_of(draft)
+        key_ = await all_.key_of(draft, "merchants:read")
+        assert (await (await all_.key_of(draft)).get(f"/merchants/{draft}")).status_code == 404
         assert (await key_.get(f"/merchants/{draft}")).status_code == 200
 
 

@@ -70,7 +70,7 @@ async def list_product(
         state=state,
         after=starting_after,
         limit=limit + 1,
-        **reader_of(caller),
+        **reader_of(caller, "products"),
     )
     products = [store.PRODUCTS.codec.decode(tuple(row)) for row in rows]
     seen = await _with_stocks(request, caller, products)
@@ -80,7 +80,7 @@ async def list_product(
 @router.get("/products/{product_id}", operation_id="get_product", openapi_extra=who("any"))
 async def get_product(product_id: ProductId, request: Request, response: Response, caller: CallerOf) -> ProductOut:
     """A product; its ETag is what a change of it must name."""
-    row = await store.one_product.row(database_of(request), product_id=product_id, **reader_of(caller))
+    row = await store.one_product.row(database_of(request), product_id=product_id, **reader_of(caller, "products"))
     if row is None:
         raise NotFound
     product: Product = store.PRODUCTS.codec.decode(tuple(row))
@@ -127,7 +127,7 @@ async def create_stock_movement(body: StockMovementIn, ask: AskOnce) -> Response
 async def _with_stocks(request: Request, caller: Caller, products: Sequence[Product]) -> list[ProductOut]:
     ids = [product.product_id for product in products]
     pool = database_of(request).pool
-    rows = await pool.fetch(store.stocks_of_products, ids, caller.person_id, caller.party_id)
+    rows = await pool.fetch(store.stocks_of_products, ids, *reader_of(caller, "products").values())
     stocks: list[Stock] = [store.STOCKS.codec.decode(row[:-1]) for row in rows]
     own = {stock.stock_id for stock, row in zip(stocks, rows, strict=True) if row["own"]}
     return [
@@ -169,7 +169,7 @@ async def list_offer(
         tribe_id=tribe_id,
         after=starting_after,
         limit=limit + 1,
-        **reader_of(caller),
+        **reader_of(caller, "products"),
     )
     now = await request.app.state.service.now() if rows else None
     return page(rows, limit, lambda row: _offer(request, row, now))

@@ -10,14 +10,14 @@ from joserfc.jwk import OKPKey
 from chassis import signed
 from chassis.caller import Caller
 from chassis.decision import NotFound
-from chassis.policy import require_person
+from chassis.policy import require_person, require_reader
 from chassis.web import AskAgain, AskOnce, CallerOf, IfMatch, Limit, Page, StartingAfter, page, version_in, who
 from contracts.ids import OrderId, ShipmentId
 from services.order import domain, store
 from services.order.commands import Cancel, CheckOut, Confirm, Deliver, Recipient, SetTracking, Ship, Wanted
 from services.order.domain import Order, OrderState, Shipment
 from services.order.handlers import View
-from services.order.routes.readers import GUARDED, database_of, reader_of, require_reader
+from services.order.routes.readers import GUARDED, database_of, reader_of
 from services.order.schemas.orders import (
     CheckoutIn,
     CheckoutOut,
@@ -83,12 +83,12 @@ async def list_order(
     starting_after: StartingAfter = None,
 ) -> Page[OrderOut]:
     """Your orders, newest first: what you bought, or what the parties you act for sold or served."""
-    require_reader(caller)
+    require_reader(caller, "orders")
     filters = {"state": state, "after": starting_after, "limit": limit + 1}
     if as_ == "buyer":
         rows = await store.orders_of_buyer.rows(database_of(request), person_id=require_person(caller), **filters)
     else:
-        rows = await store.orders_of_seller.rows(database_of(request), **reader_of(caller), **filters)
+        rows = await store.orders_of_seller.rows(database_of(request), **reader_of(caller, "orders"), **filters)
     orders: list[Order] = [store.ORDERS.codec.decode(tuple(row)) for row in rows]
     views = await _views(request, caller, orders, as_)
     return page(views, limit, OrderOut.of)
@@ -97,7 +97,7 @@ async def list_order(
 @router.get("/orders/{order_id}", operation_id="get_order", openapi_extra=who("buyer", "seller", "partner"))
 async def get_order(order_id: OrderId, request: Request, caller: CallerOf, wait: WaitFor | None = None) -> OrderOut:
     """An order of yours. With `wait`, as soon as it has come that far or ended otherwise, after 9 s at the latest."""
-    require_reader(caller)
+    require_reader(caller, "orders")
     if wait is None:
         return OrderOut.of(await _view(request, caller, order_id))
     desk = request.app.state.service.desk
