@@ -100,7 +100,7 @@ class Desk:
         self._watchers: dict[str, list[asyncio.Event]] = defaultdict(list)
         self._task: asyncio.Task[None] | None = None
         self._busy = False
-        self._closed = False
+        self.closed = False
         self._check_touches()
 
     def _check_touches(self) -> None:
@@ -118,7 +118,7 @@ class Desk:
 
         Raises the Refused that the handler decided, KeyReused, NotYetKnown after 2 s, Overloaded or Unavailable.
         """
-        if self._closed:
+        if self.closed:
             raise Unavailable
         if len(self._waiting) + len(self._early) >= self.settings.desk_commands_max:
             raise Overloaded
@@ -153,7 +153,7 @@ class Desk:
         False where the desk is so full, or so closed, that it leaves this copy: the fact is durable, its bus brings it
         back.
         """
-        if self._closed or (len(self._waiting) >= self.settings.desk_facts_max and not parked):
+        if self.closed or (len(self._waiting) >= self.settings.desk_facts_max and not parked):
             return False
         handler = self.handlers.get(type(delivery.fact))
         if handler is None:
@@ -257,7 +257,7 @@ class Desk:
 
     async def stop(self, drain_seconds: float = 5.0) -> None:
         """Decide what waits, then end; what comes meanwhile is for whoever runs next."""
-        self._closed = True
+        self.closed = True
         give_up_at = time.monotonic() + drain_seconds
         while not self.quiet and time.monotonic() < give_up_at:  # noqa: ASYNC110 - once, at the end
             await asyncio.sleep(0.01)

@@ -55,7 +55,8 @@ class LocalBus:
         self._database = database
         self._leftover_after_seconds = leftover_after_seconds
         self._sent: list[UUID] = []
-        self._carried: set[UUID] = set()
+        self._carried: dict[UUID, list[Desk]] = {}
+        """What is on its way, and on whose desks it lies."""
         self._wake = asyncio.Event()
         self._loops: tuple[Loop, ...] = ()
         self._desk: Desk | None = None
@@ -66,16 +67,21 @@ class LocalBus:
 
     def hand_off(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            if delivery.id in self._carried:
+            if self._is_under_way(delivery.id):
                 continue
             desks = self._hall.hearers(delivery.fact.type)
             if desks is None:
                 continue
-            self._carried.add(delivery.id)
+            self._carried[delivery.id] = desks
             done = self._countdown(delivery.id, len(desks))
             heard = [desk.hear(delivery, done) for desk in desks]
             if not all(heard):
-                self._carried.discard(delivery.id)
+                del self._carried[delivery.id]
+
+    def _is_under_way(self, fact_id: UUID) -> bool:
+        """Carried, and by nobody who has ended: what lay on that desk undecided goes to the next one."""
+        desks = self._carried.get(fact_id)
+        return desks is not None and not any(desk.closed for desk in desks)
 
     def _countdown(self, fact_id: UUID, hearers: int) -> Callable[[], None]:
         left = hearers
@@ -131,7 +137,8 @@ class LocalBus:
             self._sent.extend(sent)
             self._wake.set()
             raise
-        self._carried.difference_update(sent)
+        for fact_id in sent:
+            self._carried.pop(fact_id, None)
 
     async def _sweep_leftovers(self) -> None:
         """Leftovers of a crash or of a full desk: at start, then every 2 s, by id lists and never by a cursor."""
