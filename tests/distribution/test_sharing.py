@@ -215,13 +215,15 @@ async def test_an_attribution_is_shown_to_buyer_seller_and_angel_and_to_nobody_e
     seller = books.placed.seller
     await hear(service, StaffChanged(party_id=seller, person_id=staff, role="staff", version=1))
     path = f"attributions/{books.placed.order_id}"
-    for caller in (Caller(buyer), Caller(staff), Caller(party_id=seller, key_id=new_id("key"), scopes=frozenset({"attributions:read"}))):
+    scope = frozenset({"attributions:read"})
+    for caller in (Caller(buyer), Caller(staff), Caller(party_id=seller, key_id=new_id("key"), scopes=scope)):
         seen = (await get(service, caller, path)).json()["lines"]
         assert [(line["brought"], line["angel"]) for line in seen] == [(True, None), (False, None)]
     (own,) = (await get(service, angel, path)).json()["lines"]
     assert (own["angel"], own["reason_code"]) == (angel.person_id, "last_valid_touch")
-    for stranger in (await join(service), Caller(party_id=new_id("mch"), key_id=new_id("key"))):
+    for stranger in (await join(service), Caller(party_id=new_id("mch"), key_id=new_id("key"), scopes=scope)):
         assert (await get(service, stranger, path)).status_code == 404
+    assert (await get(service, Caller(party_id=seller, key_id=new_id("key")), path)).status_code == 403
     await hear(service, StaffChanged(party_id=seller, person_id=staff, role=None, version=2))
     assert (await get(service, Caller(staff), path)).status_code == 404
 
