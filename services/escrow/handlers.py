@@ -225,7 +225,8 @@ def capture(
         return suspend(None, seen, at, "unknown_payment")
     if (seen.amount, seen.currency) != (payment.amount, payment.currency):
         return suspend(payment, seen, at, "wrong_amount")
-    if checkout.captured_by is not None:
+    # A checkout that another replica captures meanwhile may have been read before its holds were: either can tell.
+    if checkout.captured_by is not None or any(hold.payment_id for hold in holds):
         return suspend(payment, seen, at, "paid_twice")
     if any(hold.state != "awaiting_payment" for hold in holds):
         return suspend(payment, seen, at, "late")
