@@ -21,7 +21,7 @@ def _die_with_parent() -> None:
 
 
 class ProviderProcess:
-    """`python -m sandbox` on its own port with its own state; ends with its parent's `stop`."""
+    """`python -m sandbox` on its own port with its own state; serves from entering to leaving."""
 
     def __init__(self, folder: Path, secret: str, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -36,6 +36,12 @@ class ProviderProcess:
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
+        await self.start()
+        await self.ready()
+        return self
+
+    async def start(self) -> None:
+        """Start it without waiting until it serves."""
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -47,8 +53,6 @@ class ProviderProcess:
                 stderr=log,
                 preexec_fn=_die_with_parent,
             )
-        await self._ready()
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._process and self._process.returncode is None:
@@ -59,7 +63,8 @@ class ProviderProcess:
                 self._process.kill()
                 await self._process.wait()
 
-    async def _ready(self) -> None:
+    async def ready(self) -> None:
+        """Return when it answers. RuntimeError if it ends first, or does not answer in time."""
         assert self._process is not None  # noqa: S101
         async with httpx.AsyncClient() as client:
             for _ in range(int(READY_SECONDS / 0.05)):

@@ -82,8 +82,11 @@ async def running(
     secrets = Secrets.of_world(folder)
     url = f"http://127.0.0.1:{port}"
     async with AsyncExitStack() as stack:
+        provider = ProviderProcess(folder, secrets.sandbox_secret, provider_port)
+        stack.push_async_exit(provider)
+        await provider.start()  # It takes a second of its own: the databases start meanwhile.
         open_databases = await stack.enter_async_context(databases(folder, durable=durable))
-        provider = await stack.enter_async_context(ProviderProcess(folder, secrets.sandbox_secret, provider_port))
+        await provider.ready()
         services, app = assemble(open_databases, secrets, url, provider.url)
         for service in services.values():
             await stack.enter_async_context(service)

@@ -16,7 +16,7 @@ from onebox.story.timeline import Timeline
 from onebox.story.words import Language, Words
 
 PATIENCE_SECONDS = 90.0
-PAUSE_SECONDS = 0.1
+PAUSE_SECONDS = 0.2
 
 
 class Stubborn(Person):
@@ -71,7 +71,8 @@ class StubbornStage(Stage):
 
     async def open_payment(self, buyer: Person, checkout_id: str) -> dict[str, str]:
         payment = await buyer.post("/v1/payments", {"checkout_id": checkout_id, "provider": "sandbox"})
-        return await until(lambda: buyer.get(f"/v1/payments/{payment['id']}"), lambda seen: seen["pay_url"])
+        opened = await until(lambda: buyer.get(f"/v1/payments/{payment['id']}"), lambda seen: seen["pay_url"])
+        return dict(opened)
 
     async def press_pay(self, pay_url: str) -> None:
         response = await answered(self.pages, "POST", pay_url, headers={"accept": "application/json"})

@@ -5,11 +5,10 @@ import os
 import random
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Self
 
@@ -17,11 +16,10 @@ import asyncpg
 import httpx
 
 from onebox.postgres import Postgres
+from tests.journeys.nursery import fork
 
 READY_SECONDS = 90.0
 STOPPED_SECONDS = 60.0
-ROOT = Path(__file__).resolve().parents[2]
-ONEBOX = ("-m", "onebox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,10 @@ class Ports:
     gateway: int
     provider: int
     metrics: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.gateway}"
 
     @classmethod
     def free(cls) -> Self:
@@ -55,7 +57,7 @@ class Process:
 
     url: str
     metrics_url: str
-    process: subprocess.Popen[bytes]
+    process: ForkServerProcess
     folder: Path
 
     async def kill(self) -> None:
@@ -64,36 +66,33 @@ class Process:
         await self.ended()
 
     async def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
+        """SIGTERM, if it still runs."""
+        self.process.terminate()
         await self.ended()
 
-    async def ended(self, within_seconds: float = STOPPED_SECONDS) -> int:
+    async def ended(self, within_seconds: float = STOPPED_SECONDS) -> int | None:
         """The exit code, once there is one; negative for the signal that ended it."""
-        return await asyncio.to_thread(self.process.wait, within_seconds)
+        await asyncio.to_thread(self.process.join, within_seconds)
+        return self.process.exitcode
 
 
-def start(folder: Path, ports: Ports, *, program: Sequence[str] = ONEBOX, **environment: str) -> Process:
+def start(folder: Path, ports: Ports, *, trap: str | None = None, mutant: str | None = None) -> Process:
     """`python -m onebox serve`, not waited for. What it says goes to `process.log` in its folder."""
-    command = [
-        sys.executable, *program, "serve", "--folder", str(folder), "--port", str(ports.gateway),
+    folder.mkdir(parents=True, exist_ok=True)
+    arguments = [
+        "serve", "--folder", str(folder), "--port", str(ports.gateway),
         "--provider-port", str(ports.provider), "--metrics-port", str(ports.metrics),
     ]  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "process.log").open("ab") as log:
-        process = subprocess.Popen(command, env={**os.environ, **environment}, cwd=ROOT, stdout=log, stderr=log)
-    return Process(f"http://127.0.0.1:{ports.gateway}", f"http://127.0.0.1:{ports.metrics}/metrics", process, folder)
+    process = fork(arguments, folder / "process.log", trap=trap, mutant=mutant)
+    return Process(ports.url, f"http://127.0.0.1:{ports.metrics}/metrics", process, folder)
 
 
 @asynccontextmanager
-async def onebox(
-    folder: Path, ports: Ports | None = None, *, program: Sequence[str] = ONEBOX, ready: bool = True, **environment: str
-) -> AsyncIterator[Process]:
+async def onebox(folder: Path, ports: Ports | None = None, *, mutant: str | None = None) -> AsyncIterator[Process]:
     """A onebox on its ports, any free ones if not given, once it is ready; stopped at the end if it still runs."""
-    running = start(folder, ports or Ports.free(), program=program, **environment)
+    running = start(folder, ports or Ports.free(), mutant=mutant)
     try:
-        if ready:
-            await become_ready(running)
+        await become_ready(running)
         yield running
     finally:
         await running.stop()
@@ -102,7 +101,7 @@ async def onebox(
 async def become_ready(running: Process) -> None:
     async with httpx.AsyncClient() as client:
         for _ in range(int(READY_SECONDS / 0.05)):
-            if running.process.poll() is not None:
+            if not running.process.is_alive():
                 break
             try:
                 if (await client.get(f"{running.url}/readyz", timeout=2)).is_success:
@@ -111,7 +110,7 @@ async def become_ready(running: Process) -> None:
                 pass
             await asyncio.sleep(0.05)
     said = (running.folder / "process.log").read_text(errors="replace")[-2_000:]
-    raise RuntimeError(f"the world did not start (exit {running.process.returncode}):\n{said}")
+    raise RuntimeError(f"the world did not start (exit {running.process.exitcode}):\n{said}")
 
 
 @asynccontextmanager
