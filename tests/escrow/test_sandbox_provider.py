@@ -81,7 +81,7 @@ async def serving(service: Service, port: int) -> AsyncIterator[None]:
     """The service is running already; only its app is put behind HTTP."""
     server = uvicorn.Server(uvicorn.Config(service.app, port=port, log_level="error", lifespan="off"))  # type: ignore[arg-type]
     task = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event to wait for
         await asyncio.sleep(0.01)
     yield
     server.should_exit = True
