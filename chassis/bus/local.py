@@ -36,6 +36,13 @@ class Hall:
     def __init__(self, expected: Collection[str] = ()) -> None:
         self.desks: dict[str, Desk] = {}
         self._expected = frozenset(expected)
+        self.complete = asyncio.Event()
+        """Set once everybody expected has been here."""
+
+    def enter(self, desk: Desk) -> None:
+        self.desks[desk.service] = desk
+        if self._expected <= self.desks.keys():
+            self.complete.set()
 
     def hearers(self, fact_type: str) -> list[Desk] | None:
         """The desks that must hear this type; None while one of them has not started."""
@@ -99,7 +106,7 @@ class LocalBus:
 
     async def start(self, desk: Desk) -> None:
         self._desk = desk
-        self._hall.desks[desk.service] = desk
+        self._hall.enter(desk)
         self._loops = (
             Loop(f"marks:{desk.service}", self._mark_soon, every_seconds=0),
             Loop(f"sweep:{desk.service}", self._sweep_leftovers, every_seconds=SWEEP_EVERY_SECONDS),
@@ -141,7 +148,9 @@ class LocalBus:
             self._carried.pop(fact_id, None)
 
     async def _sweep_leftovers(self) -> None:
-        """Leftovers of a crash or of a full desk: at start, then every 2 s, by id lists and never by a cursor."""
+        """Leftovers of a crash, as soon as everybody is there to hear them; then of a full desk, every 2 s. By id lists
+        and never by a cursor."""
+        await self._hall.complete.wait()
         await self.sweep(0 if self._first else self._leftover_after_seconds)
         self._first = False
 
