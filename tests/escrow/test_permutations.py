@@ -1,15 +1,24 @@
 """Facts travel without an order: whatever comes first, twice or together, the money ends in the same place."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+import random
+from collections.abc import Awaitable, Iterable, Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chassis.decision import Refused
 from chassis.message import Message
+from chassis.service import Service
+from chassis.verify import history_violations
+from contracts.fact import Fact
+from services.escrow import verify
 from services.escrow.domain import Hold, Refund
+from services.escrow.store import STORES
 from tests.escrow.memory import MemoryDesk, capture_message, capture_of, check_books, fact_message
 from tests.escrow.orders import ANGEL, Order, an_order
+from tests.escrow.provider import ObedientProvider, balances, capture, create_payment, eventually
+from tests.support import delivery_of, running
 
 PAY = "pay"
 """The buyer pays as soon as escrow knows the order: no provider takes money that nobody has asked for."""
@@ -139,3 +148,55 @@ def test_the_same_facts_said_again_under_new_ids_change_nothing(batches: list[li
         desk.hear(message.payload)
     assert (money(desk, ORDER), len(desk.postings)) == before
     assert not desk.parked
+
+
+# --- the same at the real desk, on PostgreSQL ------------------------------------------------------------------------
+
+
+def a_life(order: Order, chance: random.Random) -> list[Fact]:
+    """What is said of an order that is paid: fulfilled with or without an angel and all its lines, or called off."""
+    placed = [order.placed(), order.attributed(chance.choice([ANGEL, None]))]
+    if chance.random() < 0.3:
+        return [*placed, order.cancelled()]
+    cancelled = [order.lines_cancelled({0: chance.randint(1, 99)}) for _ in range(chance.randint(0, 2))]
+    gone = sum(each.amount.amount for fact in cancelled for each in fact.refunds)
+    return [*placed, *cancelled, order.confirmed(net=order.amount - gone), order.completed()]
+
+
+async def heard(service: Service, fact: Fact) -> None:
+    """One fact, delivered three times."""
+    delivery, loop = delivery_of(fact), asyncio.get_running_loop()
+    for _ in range(3):
+        done = loop.create_future()
+        service.desk.hear(delivery, lambda done=done: done.done() or done.set_result(None))  # type: ignore[misc]
+        await asyncio.sleep(random.random() / 100)
+        await asyncio.wait_for(done, 10)
+
+
+async def paid_if_possible(service: Service, order: Order) -> None:
+    try:
+        payment = await create_payment(service, order)
+    except Refused:
+        return  # It was cancelled before.
+    await asyncio.gather(*(capture(service, payment) for _ in range(3)))
+
+
+async def test_forty_orders_at_once_end_as_each_would_alone_and_in_order() -> None:
+    chance = random.Random(7)
+    lives = {order: a_life(order, chance) for order in (an_order(1000 + n, 501) for n in range(40))}
+    async with running("escrow", ports=[ObedientProvider()]) as service:
+        steps: list[Awaitable[None]] = [heard(service, fact) for facts in lives.values() for fact in facts]
+        steps += [paid_if_possible(service, order) for order in lives]
+        chance.shuffle(steps)
+        await asyncio.gather(*steps)
+        assert await eventually(service, "SELECT NOT EXISTS (SELECT 1 FROM parked)")
+        assert await eventually(service, "SELECT NOT EXISTS (SELECT 1 FROM instructions WHERE state = 'due')")
+        assert [check for check in await verify.checks(service.database) if check.violations] == []
+        assert await history_violations(service.database, STORES) == []
+        for order, facts in lives.items():
+            alone = MemoryDesk()
+            alone.hear(facts[0])
+            alone.pay(order)
+            alone.hear(*facts[1:])
+            alone.answer_refunds()
+            assert await balances(service, order) == alone.balances()
