@@ -13,6 +13,22 @@ DESK_DEFECTS = Counter("buluo_desk_defects_total", "Decisions that failed with a
 PARKED = Counter("buluo_parked_total", "Facts written to parked.", ["service", "why"])
 OUTBOX_PENDING = Gauge("buluo_outbox_pending", "Facts not yet handed to every hearer.", ["service"])
 OUTBOX_AGE = Gauge("buluo_outbox_oldest_age_seconds", "Age of the oldest unsent fact.", ["service"])
+EVENTS_PUBLISHED = Counter("buluo_events_published_total", "Facts that every hearer's queue has.", ["service", "type"])
+EVENTS_UNSENT = Counter(
+    "buluo_events_unsent_total", "Copies of facts the broker did not take; they are tried again.", ["service", "type", "why"]
+)
+EVENTS_CONSUMED = Counter(
+    "buluo_events_consumed_total",
+    "Facts that arrived: ok, redelivered, unknown, unreadable or dead.",
+    ["service", "type", "result"],
+)
+EVENT_LAG = Histogram(
+    "buluo_event_lag_seconds",
+    "From a fact's birth to the commit of its hearing.",
+    ["service"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)
+BROKER_CONNECTED = Gauge("buluo_broker_connected", "Whether this line to the broker is up.", ["service", "line"])
 HTTP_SECONDS = Histogram(
     "buluo_http_request_duration_seconds", "HTTP requests.", ["service", "method", "route", "status"]
 )
