@@ -3,7 +3,10 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 DESK_BATCH = Histogram(
-    "buluo_desk_batch_messages", "Messages per desk batch.", ["service"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 200, 400)
+    "buluo_desk_batch_messages",
+    "Messages per desk batch.",
+    ["service"],
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 200, 400),
 )
 DESK_SECONDS = Histogram("buluo_desk_batch_seconds", "From taking a batch to its commit.", ["service"])
 DESK_MESSAGES = Counter("buluo_desk_messages_total", "Messages by outcome.", ["service", "origin", "outcome"])
@@ -15,7 +18,7 @@ OUTBOX_PENDING = Gauge("buluo_outbox_pending", "Facts not yet handed to every he
 OUTBOX_AGE = Gauge("buluo_outbox_oldest_age_seconds", "Age of the oldest unsent fact.", ["service"])
 EVENTS_PUBLISHED = Counter("buluo_events_published_total", "Facts that every hearer's queue has.", ["service", "type"])
 EVENTS_UNSENT = Counter(
-    "buluo_events_unsent_total", "Copies of facts the broker did not take; they are tried again.", ["service", "type", "why"]
+    "buluo_events_unsent_total", "Copies of facts the broker did not take: tried again.", ["service", "type", "why"]
 )
 EVENTS_CONSUMED = Counter(
     "buluo_events_consumed_total",

@@ -20,6 +20,11 @@ class Bus(Protocol):
 
     async def stop(self) -> None: ...
 
+    @property
+    def connected(self) -> bool:
+        """Whether facts can leave and arrive just now. Without it they wait; everything else goes on."""
+        ...
+
     async def quiet(self) -> bool:
         """Every fact said so far has been heard by every hearer."""
         ...

@@ -29,7 +29,6 @@ class RabbitBus:
 
     @property
     def connected(self) -> bool:
-        """Whether facts can leave and arrive just now; without it they wait, and everything else goes on."""
         return self.relay.line.up.is_set() and self.consumer.connected
 
     def heard(self, fact_type: str) -> bool:

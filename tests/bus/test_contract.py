@@ -102,16 +102,15 @@ async def _unsent_is(order: object, count: int) -> bool:
 
 
 async def test_it_is_not_quiet_while_something_is_unheard(place: Place) -> None:
-    async with place.order() as order:
-        async with place.escrow() as escrow:
-            await settled(order, escrow)
-            held = escrow.desk.hear
-            escrow.desk.hear = lambda *_, **__: False  # type: ignore[method-assign]
-            await tell(order, 1)
-            await asyncio.sleep(0.3)
-            assert not (await order.bus.quiet() and await escrow.bus.quiet())
-            escrow.desk.hear = held  # type: ignore[method-assign]
-            await settled(order, escrow)
+    async with place.order() as order, place.escrow() as escrow:
+        await settled(order, escrow)
+        held = escrow.desk.hear
+        escrow.desk.hear = lambda *_, **__: False  # type: ignore[method-assign]
+        await tell(order, 1)
+        await asyncio.sleep(0.3)
+        assert not (await order.bus.quiet() and await escrow.bus.quiet())
+        escrow.desk.hear = held  # type: ignore[method-assign]
+        await settled(order, escrow)
 
 
 async def test_only_what_somebody_hears_is_to_be_carried(place: Place) -> None:
