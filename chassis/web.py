@@ -247,6 +247,12 @@ def create_app(service: "Service", routes: APIRouter) -> App:
     return Guard(app, service=service.name, verifier=service.verifier)
 
 
+def not_ready(database: str) -> Response:
+    """503: requests are to go elsewhere for a while. `database` says what is wrong with it: unreachable or behind."""
+    body = json.dumps({"status": "unavailable", "database": database})
+    return Response(body, 503, {"retry-after": "1"}, "application/json")
+
+
 def health(service: "Service") -> APIRouter:
     """Never routed by the gateway: liveness, readiness (503 for the database alone), metrics, and the world clock."""
     inside = APIRouter(include_in_schema=False)
@@ -257,10 +263,11 @@ def health(service: "Service") -> APIRouter:
 
     @inside.get("/readyz")
     async def readyz() -> Response:
-        ready = await service.database.ready()
-        body = '{"status": "ready"}' if ready else '{"status": "unavailable", "database": "unreachable"}'
-        headers = {} if ready else {"retry-after": "1"}
-        return Response(body, 200 if ready else 503, headers, "application/json")
+        if not await service.database.ready():
+            return not_ready("unreachable")
+        # Without the broker facts wait in the outbox and everything else goes on: no reason to send requests elsewhere.
+        body = '{"status": "ready"}' if service.bus.connected else '{"status": "ready", "broker": "degraded"}'
+        return Response(body, media_type="application/json")
 
     @inside.get("/metrics")
     async def metrics_page() -> Response:
