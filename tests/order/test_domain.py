@@ -140,6 +140,7 @@ def an_offer(angel_bps: int = 500, partner: str | None = None, seller: str = SEL
         ("prt", "prt", 1000, 500, {"seller": 9300, "angel": 500, "platform": 200}),
         ("prt", SELLER, 2300, 500, {"seller": 7000, "partner": 2300, "angel": 500, "platform": 200}),
     ],
+    ids=["alone", "with an angel", "with a partner", "a partner who sells", "as much as the rail takes"],
 )
 def test_who_gets_what(partner: str, seller: str, service_bps: int, angel_bps: int, roles: dict[str, int]) -> None:
     partner_id = PARTNER if partner else None
