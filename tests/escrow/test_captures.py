@@ -6,10 +6,11 @@ import pytest
 
 from chassis.caller import Caller
 from chassis.decision import Forbidden, NotFound, Unauthenticated
+from chassis.moment import Moment
 from contracts.escrow import Held
 from services.escrow.commands import ChargeOpened, CreatePayment
-from services.escrow.domain import Hold, Payment, Refund, Suspense
-from services.escrow.handlers import AlreadyPaid, CheckoutClosed, ProviderUnknown, TooLate
+from services.escrow.domain import Checkout, Hold, Payment, Refund, Suspense
+from services.escrow.handlers import AlreadyPaid, CheckoutClosed, ProviderUnknown, TooLate, capture
 from tests.escrow.memory import PROVIDER, MemoryDesk, capture_message, capture_of, check_books
 from tests.escrow.orders import BUYER, MERCHANT, Order, a_checkout, an_order
 from tests.support import new_id
@@ -120,8 +121,19 @@ def test_when_one_order_of_a_checkout_has_ended_all_of_a_late_payment_goes_back(
     desk.capture(payment)
     desk.hear(first.cancelled())
     desk.answer_refunds()
+    assert (the_suspense(desk).reason, the_suspense(desk).amount) == ("late", 8000)
     assert [desk.hold(order).state for order in (first, second)] == ["void", "void"]
     assert desk.balances() == {}
+
+
+def test_a_payment_that_lost_its_race_is_a_second_one_though_the_checkout_was_read_before() -> None:
+    """Another replica captured between the two reads: the checkout is old, its holds are new."""
+    order = an_order(8000)
+    desk = an_open(order)
+    stale, loser = desk.one(Checkout, order.checkout.checkout_id), desk.create_payment(order)
+    desk.pay(order)
+    decided = capture(loser, stale, (desk.hold(order),), capture_of(loser), Moment(desk.now, desk.now, b"s" * 16))
+    assert decided.reason == "paid_twice"
 
 
 def test_the_same_transaction_told_many_times_in_one_batch_is_held_once() -> None:
