@@ -55,10 +55,17 @@ def free_port() -> int:
 class Process:
     """A onebox in a process of its own."""
 
-    url: str
-    metrics_url: str
-    process: ForkServerProcess
     folder: Path
+    ports: Ports
+    process: ForkServerProcess
+
+    @property
+    def url(self) -> str:
+        return self.ports.url
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.metrics}/metrics"
 
     async def kill(self) -> None:
         """SIGKILL: no clean-up of any kind."""
@@ -83,8 +90,7 @@ def start(folder: Path, ports: Ports, *, trap: str | None = None, mutant: str | 
         "serve", "--folder", str(folder), "--port", str(ports.gateway),
         "--provider-port", str(ports.provider), "--metrics-port", str(ports.metrics),
     ]  # fmt: skip
-    process = fork(arguments, folder / "process.log", trap=trap, mutant=mutant)
-    return Process(ports.url, f"http://127.0.0.1:{ports.metrics}/metrics", process, folder)
+    return Process(folder, ports, fork(arguments, folder / "process.log", trap=trap, mutant=mutant))
 
 
 @asynccontextmanager
