@@ -3,8 +3,10 @@
 from importlib import import_module
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 _HERE = Path(__file__).parent
 
@@ -24,6 +26,20 @@ def config(package: str, url: str) -> Config:
 def upgrade(package: str, url: str) -> None:
     """Bring a service's database to its newest version. Safe to run twice, and by two processes at once."""
     command.upgrade(config(package, url), "head")
+
+
+async def is_behind(package: str, url: str) -> bool:
+    """Whether the database still has to be migrated for this code. One that is ahead serves it: migrations expand."""
+    connection = await asyncpg.connect(url, timeout=5)
+    try:
+        version = await connection.fetchval("SELECT version_num FROM alembic_version")
+    except asyncpg.UndefinedTableError:
+        version = None
+    finally:
+        await connection.close()
+    scripts = ScriptDirectory.from_config(config(package, url))
+    earlier = {script.revision for script in scripts.walk_revisions()} - {scripts.get_current_head()}
+    return version is None or version in earlier
 
 
 def propose(package: str, url: str, message: str) -> None:

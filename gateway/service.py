@@ -1,6 +1,6 @@
 """The gateway, assembled: what it hears, what it is asked, and the edge in front of everything. Read this first."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from chassis import settings as chassis_settings
 from chassis.bus.base import Bus
@@ -96,6 +96,7 @@ def build(
     settings: GatewaySettings,
     upstreams: Mapping[str, App],
     deliver_code: DeliverCode | None = None,
+    closing: Sequence[Callable[[], Awaitable[object]]] = (),
 ) -> Service:
     """The gateway over these services. `edge.app(service, upstreams)` is what the world may reach.
 
@@ -117,6 +118,7 @@ def build(
         settings=chassis,
         ports={handlers.ADVANCE_CLOCK: advance},
         state={"doors": doors},
+        closing=closing,
     )
     advance.belongs_to(service)
     return service

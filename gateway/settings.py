@@ -3,7 +3,7 @@
 import json
 
 from joserfc.jwk import OKPKey
-from pydantic import Field, SecretStr
+from pydantic import Field, HttpUrl, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.settings import ChassisSettings
@@ -50,6 +50,25 @@ class GatewaySettings(BaseSettings):
 
     def marks(self) -> Marks:
         return Marks(key_of(self.index_key.get_secret_value()))
+
+
+class UpstreamSettings(BaseSettings):
+    """Where the services are, for a gateway in a process of its own."""
+
+    model_config = SettingsConfigDict(env_prefix="BULUO_GATEWAY_", frozen=True, extra="ignore")
+
+    order_url: HttpUrl = Field(HttpUrl("http://order:8000"), description="the order service")
+    escrow_url: HttpUrl = Field(HttpUrl("http://escrow:8000"), description="escrow")
+    distribution_url: HttpUrl = Field(HttpUrl("http://distribution:8000"), description="distribution")
+    partner_url: HttpUrl = Field(HttpUrl("http://partner:8000"), description="partner")
+    tribe_url: HttpUrl = Field(HttpUrl("http://tribe:8000"), description="tribe")
+    upstream_pool_max: int = Field(200, ge=1, description="connections to each service")
+    upstream_connect_seconds: float = Field(2.0, gt=0, description="a service takes a connection within this, or 503")
+
+    def urls(self) -> dict[str, str]:
+        """Where each service is, by its name."""
+        names = ("order", "escrow", "distribution", "partner", "tribe")
+        return {name: str(getattr(self, f"{name}_url")).rstrip("/") for name in names}
 
 
 class NotFitForProduction(Exception):  # noqa: N818

@@ -34,10 +34,14 @@ class Upstream(Protocol):
 
 
 class InProcess:
-    """Services as ASGI apps in this process: a request costs a function call."""
+    """Services as ASGI apps: those in this process, and a `Remote` for each of the others."""
 
     def __init__(self, apps: Mapping[str, App]) -> None:
         self._apps = dict(apps)
+
+    @property
+    def apps(self) -> dict[str, App]:
+        return dict(self._apps)
 
     @property
     def services(self) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""The whole in six processes, with RabbitMQ between them and a database each."""
