@@ -1,10 +1,10 @@
 """The people of journeys: a scene to play in, buyers, and whole lives of orders. They repeat what had no answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 import httpx
@@ -17,6 +17,7 @@ from onebox.story.words import Language, Words
 
 PATIENCE_SECONDS = 90.0
 PAUSE_SECONDS = 0.2
+T = TypeVar("T")
 
 
 class Stubborn(Person):
@@ -87,6 +88,18 @@ async def until(read: Callable[[], Awaitable[Any]], ok: Callable[[Any], Any]) ->
             raise TimeoutError(f"it never happened; the last: {seen}")
         await asyncio.sleep(PAUSE_SECONDS)
     return seen
+
+
+@asynccontextmanager
+async def meanwhile(*doing: Coroutine[Any, Any, T]) -> AsyncIterator["asyncio.Future[list[T]]"]:
+    """People at work while the block runs: all of their results, if it waits for them; else they leave with it."""
+    working = asyncio.gather(*doing)
+    try:
+        yield working
+    finally:
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
 
 
 @asynccontextmanager

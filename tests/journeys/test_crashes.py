@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from contracts.escrow import Held, Released
 from contracts.order import DeliveryConfirmed, OrderPlaced
 from onebox.story.person import Person
 from tests.journeys.evidence import Evidence, evidence
-from tests.journeys.people import Life, StubbornStage, buyers, live, stage_at
+from tests.journeys.people import Life, StubbornStage, buyers, live, meanwhile, stage_at
 from tests.journeys.template import Template
 from tests.journeys.world import Ports, onebox, start
 
@@ -35,11 +36,9 @@ async def test_killed_between_commit_and_hearing_of_every_fact_on_its_way_an_ord
 ) -> None:
     async with evidence(world_folder) as here, stage_at(ports.url) as stage:
         template.enter(stage)
-        client = asyncio.create_task(one_life(stage, life := Life()))
-        for fact in (OrderPlaced, Held, DeliveryConfirmed):
-            await dies_saying(world_folder, ports, fact.type)
-        client.cancel()
-        await asyncio.gather(client, return_exceptions=True)
+        async with meanwhile(one_life(stage, life := Life())):
+            for fact in (OrderPlaced, Held, DeliveryConfirmed):
+                await dies_saying(world_folder, ports, fact.type)
         assert "delivered" in life.steps
         assert await here.state(life.order_id) == ("received", "held")
 
@@ -75,10 +74,10 @@ async def test_with_the_inbox_taken_out_the_repeated_call_of_a_killed_checkout_o
 ) -> None:
     async with evidence(world_folder) as here, stage_at(ports.url) as stage:
         template.enter(stage)
-        client = asyncio.create_task(one_life(stage, Life()))
-        await dies_saying(world_folder, ports, OrderPlaced.type, mutant="inbox")
-        async with onebox(world_folder, ports, mutant="inbox"):
-            await client
+        async with meanwhile(one_life(stage, Life())) as client:
+            await dies_saying(world_folder, ports, OrderPlaced.type, mutant="inbox")
+            async with onebox(world_folder, ports, mutant="inbox"):
+                await client
         assert len(await here.orders_of(stage.people["buyer 0"].person_id)) == 2
         assert any("its message is not in the inbox" in violation for violation in await here.violations())
 
@@ -89,10 +88,8 @@ async def test_with_the_outbox_taken_out_a_confirmed_order_is_never_released_and
 ) -> None:
     async with evidence(world_folder) as here, stage_at(ports.url) as stage:
         template.enter(stage)
-        client = asyncio.create_task(one_life(stage, life := Life()))
-        await dies_saying(world_folder, ports, DeliveryConfirmed.type, mutant="outbox")
-        client.cancel()
-        await asyncio.gather(client, return_exceptions=True)
+        async with meanwhile(one_life(stage, life := Life())):
+            await dies_saying(world_folder, ports, DeliveryConfirmed.type, mutant="outbox")
         async with onebox(world_folder, ports):
             await here.at_rest()
         assert await here.state(life.order_id) == ("received", "held")
@@ -103,28 +100,28 @@ async def test_with_the_outbox_taken_out_a_confirmed_order_is_never_released_and
 # --- at any moment -------------------------------------------------------------------------------------------------
 
 CLIENTS, KILLS, SEED = 8, 5, 20261122
+STEPS_MAX, PAUSE_MAX_SECONDS = 25, 0.05
 
 
 @pytest.mark.slow
 async def test_killed_five_times_at_any_moment_every_acknowledged_order_is_released_exactly_once(
     world_folder: Path, template: Template, ports: Ports
 ) -> None:
-    moments, over = random.Random(SEED), asyncio.Event()
+    moments, crowd = random.Random(SEED), Crowd()
     async with evidence(world_folder) as here, stage_at(ports.url) as stage:
         template.enter(stage)
-        async with onebox(world_folder, ports) as running:
-            people = await buyers(stage, CLIENTS)
-            clients = [asyncio.create_task(lives(stage, each, over)) for each in people]
-            await asyncio.sleep(moments.uniform(0.1, 1))
-            await running.kill()
-        for _ in range(KILLS - 1):
-            async with onebox(world_folder, ports) as running:
-                await asyncio.sleep(moments.uniform(0.1, 1.5))
-                await running.kill()
-        over.set()
         async with onebox(world_folder, ports):
-            lived = await asyncio.gather(*clients)
-            await here.at_rest()
+            people = await buyers(stage, CLIENTS)
+        async with meanwhile(*(crowd.lives_of(stage, each) for each in people)) as clients:
+            for _ in range(KILLS):
+                async with onebox(world_folder, ports) as running:
+                    await crowd.goes_on(moments.randint(1, STEPS_MAX))
+                    await asyncio.sleep(moments.uniform(0, PAUSE_MAX_SECONDS))
+                    await running.kill()
+            crowd.is_tired = True
+            async with onebox(world_folder, ports):
+                lived = await clients
+                await here.at_rest()
 
         orders = [life.order_id for each in lived for life in each]
         print(f"{KILLS} kills, {len(orders)} orders of {CLIENTS} clients")  # noqa: T201 - a figure
@@ -137,9 +134,26 @@ async def test_killed_five_times_at_any_moment_every_acknowledged_order_is_relea
         assert await here.violations() == []
 
 
-async def lives(stage: StubbornStage, buyer: Person, over: asyncio.Event) -> list[Life]:
-    """Order after order until the killing is over; the last one is lived to its end."""
-    lived: list[Life] = []
-    while not over.is_set() or not lived:
-        lived.append(await live(stage, buyer, Life()))
-    return lived
+@dataclass(slots=True)
+class Crowd:
+    """People who live one order after the other, each to its end, until they are tired."""
+
+    lives: list[Life] = field(default_factory=list)
+    is_tired: bool = False
+
+    async def lives_of(self, stage: StubbornStage, buyer: Person) -> list[Life]:
+        lived: list[Life] = []
+        while not self.is_tired or not lived:
+            self.lives.append(life := Life())
+            lived.append(await live(stage, buyer, life))
+        return lived
+
+    async def goes_on(self, steps: int) -> None:
+        """Return after so many more steps, of whomever: a measure of time that knows no load of the machine."""
+        enough = self._steps + steps
+        while self._steps < enough:  # noqa: ASYNC110 - steps are taken in many places
+            await asyncio.sleep(0.002)
+
+    @property
+    def _steps(self) -> int:
+        return sum(len(life.steps) for life in self.lives)
