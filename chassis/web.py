@@ -18,7 +18,7 @@ from chassis import metrics, problems
 from chassis.auth import Verifier
 from chassis.caller import ANYONE, Caller, Command
 from chassis.db import is_outage
-from chassis.decision import Unauthenticated
+from chassis.decision import Forbidden, Unauthenticated
 from chassis.desk import Desk
 
 if TYPE_CHECKING:
@@ -143,32 +143,34 @@ AskAgain = Annotated[Ask, Depends(_plain)]
 """For naturally idempotent operations."""
 
 
-def who(*relations: str) -> dict[str, Any]:
+def who(*relations: str, keys: bool = True) -> dict[str, Any]:
     """`openapi_extra=who("buyer", "seller")`: the authorisation matrix reads it, a test holds every cell against it.
 
     Relations: any, any_in_sandbox, signed, person, buyer, seller, merchant, partner, member, author, operator, angel,
-    owner, party, ops. Whoever has not signed in is let in by the first three alone.
+    owner, party, ops. Whoever has not signed in is let in by the first three alone. `keys=False`: only people do this,
+    never a party's key; what is a `person`'s own says so by itself.
     """
-    return {"x-who": list(relations)}
+    return {"x-who": list(relations), "x-keys": keys and relations != ("person",)}
 
 
 PUBLIC = frozenset({"any", "any_in_sandbox", "signed"})
 
 
-def _signed_in(request: Request) -> None:
-    """What does not say so is not for anyone: 401 whatever the request names, before anything is looked up."""
+def _let_in(request: Request) -> None:
+    """Whom an operation is not for at all is refused before anything is looked up: the answer tells nothing of what the
+    request names. What does not say otherwise is not for anyone."""
     route: APIRoute = request.scope["route"]
-    caller = caller_of(request)
-    if caller.person_id is None and caller.party_id is None:
-        relations = (route.openapi_extra or {}).get("x-who", ())
-        if PUBLIC.isdisjoint(relations):
-            raise Unauthenticated
+    caller, said = caller_of(request), route.openapi_extra or {}
+    if caller.person_id is None and caller.party_id is None and PUBLIC.isdisjoint(said.get("x-who", ())):
+        raise Unauthenticated
+    if caller.party_id is not None and not said.get("x-keys", True):
+        raise Forbidden
 
 
 def router() -> APIRouter:
     """For a service's operations: every error documented, and closed to anyone where `who` does not open it."""
     responses = problems.documented(*problems.EVERY_OPERATION)
-    return APIRouter(prefix="/v1", responses=responses, dependencies=[Depends(_signed_in)])
+    return APIRouter(prefix="/v1", responses=responses, dependencies=[Depends(_let_in)])
 
 
 class Guard:

@@ -12,7 +12,7 @@ from joserfc.jwk import OKPKey
 from chassis import signed
 from chassis.auth import Issuer
 from chassis.caller import Caller
-from chassis.decision import NotFound, Refused
+from chassis.decision import Forbidden, NotFound, Refused
 from gateway.domain import PersonalDataGone, Recipient
 from gateway.settings import GatewaySettings
 from gateway.tokens import AccessTokens
@@ -68,7 +68,7 @@ class Doors:
         return details
 
     async def order_seen_by(self, caller: Caller, order_id: str) -> dict[str, Any]:
-        """The order as the order service shows it to this caller now; NotFound where it shows nothing."""
+        """The order as the order service shows it to this caller now; NotFound or Forbidden where it shows nothing."""
         token = self.issuer.token("order", replace(caller, request_id=""))
         headers = ((b"authorization", f"Bearer {token}".encode()), (b"request-id", caller.request_id.encode()))
         try:
@@ -77,6 +77,8 @@ class Doors:
             raise UpstreamUnavailable from error
         if answer.status >= 500:
             raise UpstreamUnavailable
+        if answer.status == 403:
+            raise Forbidden
         if answer.status != 200:
             raise NotFound
         order: dict[str, Any] = json.loads(answer.body)

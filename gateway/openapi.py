@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import Response
 
 from chassis.problems import MEDIA_TYPE, documented
+from chassis.web import PUBLIC
 from gateway.doors import UpstreamUnavailable
 from gateway.routing import OWNERS
 from gateway.upstream import Unreachable, Upstream
@@ -99,16 +100,17 @@ def _operation(service: str, operation: Document) -> Document:
     for status, response in responses.items():
         if status.startswith(("4", "5")):
             responses[status] = {**response, "content": {MEDIA_TYPE: {"schema": {"$ref": f"{REF}Problem"}}}}
-    return {**operation, "tags": [service], "responses": responses, "security": _security(operation.get("x-who", ()))}
+    return {**operation, "tags": [service], "responses": responses, "security": _security(operation)}
 
 
-def _security(who: Sequence[str]) -> list[Document]:
+def _security(operation: Document) -> list[Document]:
+    relations = frozenset(operation.get("x-who", ()))
     signed_in: list[Document] = [{"accessToken": []}, {"apiKey": []}]
-    if "signed" in who:
+    if "signed" in relations:
         return []
-    if "any" in who:
+    if PUBLIC & relations:
         return [{}, *signed_in]
-    return signed_in[:1] if set(who) <= {"person"} else signed_in
+    return signed_in if operation.get("x-keys", True) else signed_in[:1]
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

@@ -42,7 +42,11 @@ EVENTS_SCOPE = "events:read"
 
 
 @router.post(
-    "/api-keys", operation_id="create_api_key", status_code=201, response_model=NewKeyOut, openapi_extra=who("owner")
+    "/api-keys",
+    operation_id="create_api_key",
+    status_code=201,
+    response_model=NewKeyOut,
+    openapi_extra=who("owner", keys=False),
 )
 async def create_api_key(body: KeyIn, ask: AskOnce, doors: DoorsOf) -> Response:
     """A key for machines of a party you own. Its secret is in this answer and nowhere else."""
@@ -56,7 +60,7 @@ async def create_api_key(body: KeyIn, ask: AskOnce, doors: DoorsOf) -> Response:
     return answer(NewKeyOut(**said, secret=f"{said['id']}_{secret}"), 201, reply)
 
 
-@router.get("/api-keys", operation_id="list_api_keys", openapi_extra=who("owner"))
+@router.get("/api-keys", operation_id="list_api_keys", openapi_extra=who("owner", keys=False))
 async def list_api_keys(
     caller: CallerOf,
     request: Request,
@@ -71,7 +75,9 @@ async def list_api_keys(
     return page(rows, limit, lambda row: KeyOut.of(store.API_KEYS.codec.decode(tuple(row))))
 
 
-@router.delete("/api-keys/{key_id}", operation_id="delete_api_key", status_code=204, openapi_extra=who("owner"))
+@router.delete(
+    "/api-keys/{key_id}", operation_id="delete_api_key", status_code=204, openapi_extra=who("owner", keys=False)
+)
 async def delete_api_key(key_id: KeyId, ask: AskAgain) -> Response:
     """End a key; within seconds nothing is done in its name any more."""
     return await ask(DeleteKey(ask.caller, key_id))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from uuid_utils.compat import uuid7
 
 from chassis import problems
-from chassis.decision import NotFound
+from chassis.decision import Forbidden, NotFound
 from chassis.policy import require_person
 from chassis.web import (
     AskAgain,
@@ -42,6 +42,8 @@ from gateway.schemas import (
 )
 
 router = APIRouter()
+
+DISCLOSING = "disclosures:write"
 
 
 @router.get("/me", operation_id="get_me", response_model=MeOut, openapi_extra=who("person"))
@@ -150,10 +152,12 @@ async def delete_recipient(recipient_id: RecipientId, ask: AskAgain) -> Response
 )
 async def create_disclosure(body: DisclosureIn, ask: AskOnce, doors: DoorsOf, request: Request) -> Response:
     """Where an order of yours goes, while it is yours to ship. Written down before it is shown; the buyer sees that."""
+    if ask.caller.party_id and DISCLOSING not in ask.caller.scopes:
+        raise domain.ScopeMissing({"scope": DISCLOSING})
     order = await doors.order_seen_by(ask.caller, body.order_id)
     recipient_id = order.get("recipient_id")
     if not recipient_id:
-        raise NotFound
+        raise Forbidden
     row = await store.RECIPIENT.row(database_of(request), recipient_id=recipient_id)
     if row is None:
         raise domain.PersonalDataGone

@@ -75,7 +75,7 @@ async def get_angel(caller: CallerOf, service: ServiceOf, language: LanguageOf) 
     operation_id="create_share_link",
     status_code=201,
     response_model=ShareLinkOut,
-    openapi_extra=who("angel"),
+    openapi_extra=who("angel", keys=False),
 )
 async def create_share_link(body: ShareLinkIn, ask: AskOnce, language: LanguageOf) -> Response:
     """A link of mine to an offer or a piece of content."""
@@ -83,7 +83,10 @@ async def create_share_link(body: ShareLinkIn, ask: AskOnce, language: LanguageO
 
 
 @router.get(
-    "/share-links", operation_id="list_share_links", response_model=Page[ShareLinkOut], openapi_extra=who("angel")
+    "/share-links",
+    operation_id="list_share_links",
+    response_model=Page[ShareLinkOut],
+    openapi_extra=who("angel", keys=False),
 )
 async def list_share_links(
     request: Request,
@@ -154,7 +157,10 @@ async def get_attribution(order_id: OrderId, caller: CallerOf, service: ServiceO
 
 
 @router.get(
-    "/commissions", operation_id="list_commissions", response_model=Page[CommissionOut], openapi_extra=who("angel")
+    "/commissions",
+    operation_id="list_commissions",
+    response_model=Page[CommissionOut],
+    openapi_extra=who("angel", keys=False),
 )
 async def list_commissions(
     caller: CallerOf,

@@ -33,7 +33,11 @@ def _database(request: Request) -> Database:
 
 
 @router.post(
-    "/payments", operation_id="create_payment", status_code=201, response_model=PaymentOut, openapi_extra=who("buyer")
+    "/payments",
+    operation_id="create_payment",
+    status_code=201,
+    response_model=PaymentOut,
+    openapi_extra=who("buyer", keys=False),
 )
 async def create_payment(body: PaymentIn, ask: AskOnce, request: Request) -> Response:
     """Pay a checkout. Answers with `pay_url` as soon as the provider has opened the charge (3 s at most)."""
@@ -49,7 +53,7 @@ async def create_payment(body: PaymentIn, ask: AskOnce, request: Request) -> Res
     return Response(opened.model_dump_json(), 201, headers, "application/json")
 
 
-@router.get("/payments/{payment_id}", operation_id="get_payment", openapi_extra=who("buyer"))
+@router.get("/payments/{payment_id}", operation_id="get_payment", openapi_extra=who("buyer", keys=False))
 async def get_payment(payment_id: PaymentId, caller: CallerOf, request: Request) -> PaymentOut:
     """A payment of yours."""
     return PaymentOut.of(await _payment(request, payment_id, caller))
@@ -160,5 +164,3 @@ async def _write_down(request: Request, command: Any, key: str, body: bytes) -> 
 
 def _said(seen: Capture) -> bytes:
     return f"{seen.payment_id} {seen.amount} {seen.currency}".encode()
-
-

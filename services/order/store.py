@@ -6,6 +6,7 @@ from sqlalchemy import Column, ColumnElement, Index, Integer, MetaData, Text, bi
 
 from chassis import clock, grants, mailbox
 from chassis.db import Query, Window
+from chassis.policy import STAFF
 from chassis.store import Appended, Keyed
 from services.order.deadlines import DUE
 from services.order.domain import Checkout, Order, Relation, Shipment
@@ -145,7 +146,8 @@ orders_of_seller = Query(
     .limit(_LIMIT)
 )
 """Orders that a seller's people fulfil, or that a partner's service brought about."""
-own_parties = Query(_OWN)
+staffed_parties = Query(_OWN.where(or_(*(_GRANT.role == role for role in sorted(STAFF)))))
+"""Where a person acts as the seller or the partner; a pickup clerk sees orders without acting in them."""
 shipments_of_orders = "SELECT {columns} FROM shipments WHERE order_id = ANY($1::text[]) ORDER BY shipment_id".format(
     columns=", ".join(each.name for each in SHIPMENTS.codec.fields)
 )
@@ -154,13 +156,15 @@ SEEN_AS = ("buyer", "seller", "partner")
 one_order = Window(
     """
     SELECT asked.key, {columns}, coalesce(o.buyer = asked.person, false),
-           coalesce(o.seller = asked.party, false) OR o.seller = ANY(mine.party_ids),
-           coalesce(o.partner_id = asked.party OR o.partner_id = ANY(mine.party_ids), false)
+           coalesce(o.seller = asked.party, false) OR o.seller = ANY(mine.staffed_ids),
+           coalesce(o.partner_id = asked.party OR o.partner_id = ANY(mine.staffed_ids), false)
     FROM (SELECT key, split_part(key, '|', 1) AS order_id, nullif(split_part(key, '|', 2), '') AS person,
                  nullif(split_part(key, '|', 3), '') AS party FROM unnest($1::text[]) AS key) AS asked
     JOIN orders AS o ON o.order_id = asked.order_id
     CROSS JOIN LATERAL (
-        SELECT array(SELECT party_id FROM grants WHERE person_id = asked.person AND role IS NOT NULL) AS party_ids
+        SELECT array_agg(party_id) AS party_ids,
+               coalesce(array_agg(party_id) FILTER (WHERE role IN ('owner', 'staff')), '{{}}') AS staffed_ids
+        FROM grants WHERE person_id = asked.person AND role IS NOT NULL
     ) AS mine
     WHERE o.buyer = asked.person OR asked.party IN (o.seller, o.partner_id)
        OR o.seller = ANY(mine.party_ids) OR o.partner_id = ANY(mine.party_ids)

@@ -216,7 +216,7 @@ async def _require_owner(database: Database, caller: Caller, party_id: str) -> N
     operation_id="update_staff",
     responses=GUARDED,
     response_model=StaffOut,
-    openapi_extra=who("owner"),
+    openapi_extra=who("owner", keys=False),
 )
 async def update_staff(
     party_id: StaffedParty, person_id: PersonId, body: StaffIn, ask: AskAgain, if_match: IfMatch

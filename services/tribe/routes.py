@@ -62,7 +62,11 @@ def _language(request: Request) -> str:
 
 
 @router.post(
-    "/tribes", operation_id="create_tribe", status_code=201, response_model=TribeOut, openapi_extra=who("partner")
+    "/tribes",
+    operation_id="create_tribe",
+    status_code=201,
+    response_model=TribeOut,
+    openapi_extra=who("partner", keys=False),
 )
 async def create_tribe(body: TribeIn, ask: AskOnce) -> Response:
     """Found a tribe under an active partnership of yours; you become its first owner and member."""
@@ -102,7 +106,7 @@ async def update_tribe(tribe_id: TribeId, body: TribeChange, ask: AskAgain, if_m
     operation_id="update_role",
     responses=GUARDED,
     response_model=MembershipOut,
-    openapi_extra=who("owner"),
+    openapi_extra=who("owner", keys=False),
 )
 async def update_role(
     tribe_id: TribeId, membership_id: MembershipId, body: RoleIn, ask: AskAgain, if_match: IfMatch
@@ -168,7 +172,7 @@ async def _require_member(database: Database, caller: Caller, tribe_id: str) -> 
     "/memberships/{membership_id}",
     operation_id="delete_membership",
     response_model=MembershipOut,
-    openapi_extra=who("member"),
+    openapi_extra=who("member", keys=False),
 )
 async def delete_membership(membership_id: MembershipId, ask: AskAgain) -> Response:
     """Leave: your own membership. The last owner hands over first."""
@@ -183,7 +187,7 @@ async def delete_membership(membership_id: MembershipId, ask: AskAgain) -> Respo
     operation_id="create_content",
     status_code=201,
     response_model=DocumentOut,
-    openapi_extra=who("member"),
+    openapi_extra=who("member", keys=False),
 )
 async def create_content(tribe_id: TribeId, body: ContentIn, ask: AskOnce, request: Request) -> Response:
     """Publish a document. Naming offers labels it as advertising."""

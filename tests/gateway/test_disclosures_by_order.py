@@ -29,16 +29,16 @@ async def test_an_address_is_shown_to_the_seller_alone_from_payment_to_receipt()
         order = {**placed.json()["orders"][0], "checkout_id": placed.json()["id"]}
         asked = {"order_id": order["id"], "purpose": "shipping"}
 
-        assert (await seller.post("/v1/disclosures", json=asked, headers=key())).status_code == 404
+        assert (await seller.post("/v1/disclosures", json=asked, headers=key())).status_code == 403
         await shop.pay(order)
         shown = await seller.post("/v1/disclosures", json=asked, headers=key())
         assert shown.status_code == 201, shown.text
         assert shown.json()["address"] == RECIPIENT["address"]
         for other in (buyer, partner):
-            assert (await other.post("/v1/disclosures", json=asked, headers=key())).status_code == 404
+            assert (await other.post("/v1/disclosures", json=asked, headers=key())).status_code == 403
         await shop.ship(order)
         assert (await seller.post("/v1/disclosures", json=asked, headers=key())).status_code == 201
         confirmed = await buyer.post(f"/v1/orders/{order['id']}/confirm", json={}, headers=key())
         assert confirmed.status_code == 200, confirmed.text
-        assert (await seller.post("/v1/disclosures", json=asked, headers=key())).status_code == 404
+        assert (await seller.post("/v1/disclosures", json=asked, headers=key())).status_code == 403
         (_, _) = (await buyer.get("/v1/events")).json()["data"]

@@ -154,7 +154,7 @@ async def test_the_seller_sees_where_an_open_order_goes_and_the_buyer_sees_that_
         assert shown.json() == {**RECIPIENT, "phone": "+8613912345678"}
         assert shown.headers["cache-control"] == "no-store"
         assert (await stranger.post("/v1/disclosures", json=body, headers=key())).status_code == 404
-        assert (await buyer.post("/v1/disclosures", json=body, headers=key())).status_code == 404
+        assert (await buyer.post("/v1/disclosures", json=body, headers=key())).status_code == 403
         (event,) = (await buyer.get("/v1/events")).json()["data"]
         assert event["type"] == "gateway.recipient_disclosed"
         assert event["data"] == {"order_id": order_id, "purpose": "shipping", "on_behalf_of": party}

@@ -125,7 +125,7 @@ async def _view(request: Request, caller: Caller, order_id: str) -> View:
 
 async def _views(request: Request, caller: Caller, orders: Sequence[Order], as_: str) -> list[View]:
     """Orders of a list, each with the reader's sides and its shipments."""
-    rows = await store.own_parties.rows(database_of(request), person_id=caller.person_id) if as_ == "seller" else []
+    rows = await store.staffed_parties.rows(database_of(request), person_id=caller.person_id) if as_ == "seller" else []
     own = {row[0] for row in rows} | {caller.party_id}
     shipments = await _shipments(request, orders)
     views = []
