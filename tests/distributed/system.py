@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 
@@ -18,6 +19,7 @@ from onebox.provider import ProviderProcess
 from onebox.secrets import Secrets
 from tests import support
 from tests.bus import broker
+from tests.chassis import toy
 from tests.journeys.world import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,13 +106,12 @@ class System:
 
 
 @asynccontextmanager
-async def system(folder: Path, *, migrated: bool = True) -> AsyncIterator[System]:
+async def system(folder: Path) -> AsyncIterator[System]:
     """Everything made and nothing started but the provider; what runs at the end is stopped."""
     secrets = Secrets.of_world(folder)
     async with AsyncExitStack() as stack:
         names = await stack.enter_async_context(broker.names())
-        make = support.fresh_database if migrated else support.empty_database
-        databases = {each: await stack.enter_async_context(make(each)) for each in SERVICES}
+        databases = {each: await stack.enter_async_context(support.fresh_database(each)) for each in SERVICES}
         provider = await stack.enter_async_context(ProviderProcess(folder, secrets.sandbox_secret, free_port()))
         ports = {each: free_port() for each in (*SERVICES, "inside")}
         made = System(folder, _environment(secrets, names, databases, ports, provider.url), ports, databases)
@@ -124,6 +125,18 @@ async def system(folder: Path, *, migrated: bool = True) -> AsyncIterator[System
                     await made.ended(service)
                 except subprocess.TimeoutExpired:
                     await made.kill(service)
+
+
+@asynccontextmanager
+async def empty_database() -> AsyncIterator[str]:
+    """The URL of a database that no migration has seen."""
+    name = f"buluo_t_{uuid4().hex[:12]}"
+    async with toy.connected(support.admin_url()) as admin:
+        await admin.execute(f"CREATE DATABASE {name}")
+        try:
+            yield support.url_of(name)
+        finally:
+            await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def _environment(
