@@ -6,6 +6,7 @@ of microseconds, so that many clients really are concurrent.
 
 import asyncio
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -50,7 +51,20 @@ class Connection:
                 await streams[1].wait_closed()
 
     async def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send one request and read its whole answer. A connection that the server has closed is opened again."""
+        """Send one request and read its whole answer.
+
+        A kept connection that the server has closed in the meantime is opened again, once: such a request was not read.
+        """
+        kept = self._streams is not None
+        try:
+            return await self._request(method, path, body, headers)
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            await self.close()
+            if not kept or getattr(error, "partial", b""):
+                raise
+        return await self._request(method, path, body, headers)
+
+    async def _request(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> Answer:
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._streams
@@ -59,11 +73,7 @@ class Connection:
         writer.write(
             f"{method} {path} HTTP/1.1\r\n{self._head}{lines}content-length: {len(payload)}\r\n\r\n".encode() + payload
         )
-        try:
-            answer = await self._read(reader)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            await self.close()
-            raise
+        answer = await self._read(reader)
         if answer.headers.get("connection") == "close":
             await self.close()
         return answer

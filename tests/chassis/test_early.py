@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from chassis import desk
 from chassis.decision import Applied, Ignored, NotFound
 from chassis.desk import NotYetKnown
 from chassis.early import Sleepers
@@ -25,15 +26,17 @@ from tests.support import hear as heard
 # --- commands
 
 
-async def test_a_command_waits_and_is_applied_as_soon_as_its_aggregate_appears(service: Service) -> None:
+async def test_a_command_waits_and_is_applied_as_soon_as_its_aggregate_appears(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without the timer nothing but the change itself can wake it before it is given up.
+    monkeypatch.setattr(desk, "RETRY_EARLY_SECONDS", 3600.0)
     jar = toy.a_jar()
     adding = asyncio.create_task(tell_desk(service, Add(BUYER, jar)))
     await asyncio.sleep(0.05)
     assert not adding.done()
-    started = time.monotonic()
     await heard(service, expired(jar))
     assert (await adding).body == b'{"coins": 1}'
-    assert time.monotonic() - started < 0.15, "woken by the change, not by a timer"
 
 
 async def test_a_command_that_waits_holds_no_connection(service: Service) -> None:
@@ -95,11 +98,12 @@ async def test_a_command_is_woken_by_a_change_in_another_replica(service: Servic
         assert time.monotonic() - started < 0.6
 
 
-async def test_a_command_and_what_it_waits_for_in_one_batch_do_not_stall(service: Service) -> None:
+async def test_a_command_and_what_it_waits_for_in_one_batch_do_not_stall(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "RETRY_EARLY_SECONDS", 3600.0)
     jar = toy.a_jar()
-    started = time.monotonic()
     await asyncio.gather(tell_desk(service, Add(BUYER, jar)), tell_desk(service, Open(BUYER, jar)))
-    assert time.monotonic() - started < 0.15
     assert await toy.coins_in(service, jar) == 1
 
 

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from chassis.bus.local import Hall
 from chassis.caller import Command
 from chassis.decision import Refused
+from chassis.desk import Overloaded, Unavailable
 from contracts.money import Money
 from services.order.commands import Cancel, CheckOut, Confirm, Recipient, Ship, Wanted
 from tests import support
@@ -31,12 +33,16 @@ async def two_replicas() -> AsyncIterator[tuple[World, World]]:
 
 
 async def asked(w: World, command: Command) -> str:
-    """The outcome of a command: "applied" or the refusal's code."""
-    try:
-        await w.service.desk.ask(command, operation=type(command).__name__, key=None)
-    except Refused as refusal:
-        return refusal.code
-    return "applied"
+    """The outcome of a command: "applied" or the refusal's code. A desk too busy to answer in time is asked again."""
+    key = uuid4().hex
+    while True:
+        try:
+            await w.service.desk.ask(command, operation=type(command).__name__, key=key)
+        except (Overloaded, Unavailable):
+            continue
+        except Refused as refusal:
+            return refusal.code
+        return "applied"
 
 
 async def paid_orders(replicas: Sequence[World], offer: Any, count: int) -> list[str]:
