@@ -14,7 +14,7 @@ class DeskSettings(BaseSettings):
     desk_batch_max: int = Field(200, ge=1, description="messages in one transaction")
     desk_commands_max: int = Field(2_000, ge=1, description="waiting commands before the door answers 503")
     desk_facts_max: int = Field(50_000, ge=1, description="waiting facts before a copy is left to the sweep")
-    desk_answer_seconds: float = Field(5.0, gt=0, description="a command is answered within this, or 503")
+    desk_answer_seconds: float = Field(4.5, gt=0, description="a command is answered within this, or 503")
 
 
 class ChassisSettings(DeskSettings):

@@ -14,6 +14,7 @@ import typer
 import uvloop
 
 from onebox import world
+from onebox.postgres.server import remove
 from onebox.story import play
 from onebox.story.words import Language, language_of_environment
 from onebox.verify import verify_world
@@ -46,6 +47,7 @@ def demo(
     language: Annotated[Language | None, typer.Option(help="of the timeline; by locale if not given")] = None,
 ) -> None:
     """Play the story of a tribe through the public API in a fresh world, then verify the books."""
+    remove(folder / "postgres")
     shutil.rmtree(folder, ignore_errors=True)
     _quiet_logs(folder)
 
@@ -60,7 +62,7 @@ def demo(
 def serve(
     folder: Folder = STATE / "world",
     port: Annotated[int, typer.Option(help="of the gateway, on 127.0.0.1")] = 8000,
-    provider_port: Annotated[int, typer.Option(help="of the sandbox payment provider; 0 is any")] = 0,
+    provider_port: Annotated[int, typer.Option(help="of the provider; pay pages stay where it is")] = 8002,
     metrics_port: Annotated[int, typer.Option(help="of /metrics, for Prometheus; 0 is any")] = 8001,
 ) -> None:
     """Run Buluo at http://127.0.0.1:8000 until Ctrl-C."""
