@@ -1,4 +1,4 @@
-"""`python -m onebox demo | serve | verify | migrate`: Buluo on one machine, with nothing installed beforehand."""
+"""`python -m onebox demo | serve | verify | migrate`: Buluo on one machine, nothing installed; `story`: against any."""
 
 import asyncio
 import contextlib
@@ -79,6 +79,18 @@ def serve(
 
     with contextlib.suppress(KeyboardInterrupt):
         uvloop.run(run())
+
+
+@app.command()
+def story(
+    url: Annotated[str, typer.Option(help="of a gateway that runs in sandbox mode")] = "http://127.0.0.1:8000",
+    pay_pages_at: Annotated[
+        str | None, typer.Option(help="the provider's pay pages as seen from here, if their public address is not")
+    ] = None,
+    language: Annotated[Language | None, typer.Option(help="of the timeline; by locale if not given")] = None,
+) -> None:
+    """Play the story against a deployment that runs elsewhere, with nothing but its public address."""
+    raise typer.Exit(uvloop.run(play.told(url, language or language_of_environment(), pay_pages_at=pay_pages_at)))
 
 
 @app.command()
