@@ -124,9 +124,7 @@ def name_angels(hold: Hold, fact: Attributed, at: Moment) -> Applied | Ignored:
     hold = replace(hold, legs=legs)
     if not moves:
         return Applied((hold,), reason="attributed")
-    entry = ledger.entry(
-        "name", moves, currency=hold.currency, at=at, name=hold.order_id, order_id=hold.order_id
-    )
+    entry = ledger.entry("name", moves, currency=hold.currency, at=at, name=hold.order_id, order_id=hold.order_id)
     return Applied((hold, entry), reason="attributed")
 
 
@@ -233,9 +231,7 @@ def capture(
     return hold_money(payment, checkout, holds, seen, at)
 
 
-def hold_money(
-    payment: Payment, checkout: Checkout, holds: tuple[Hold, ...], seen: Capture, at: Moment
-) -> Applied:
+def hold_money(payment: Payment, checkout: Checkout, holds: tuple[Hold, ...], seen: Capture, at: Moment) -> Applied:
     """The first capture wins: every hold of the checkout is held, its allocation sums to the payment."""
     held = tuple(
         replace(

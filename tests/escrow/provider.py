@@ -100,7 +100,8 @@ async def create_payment(service: Service, order: Order) -> Payment:
 
 async def payment_of(service: Service, payment_id: str) -> Payment:
     row = await service.database.pool.fetchrow(
-        f"SELECT {', '.join(each.name for each in PAYMENTS.codec.fields)} FROM payments WHERE payment_id = $1", payment_id
+        f"SELECT {', '.join(each.name for each in PAYMENTS.codec.fields)} FROM payments WHERE payment_id = $1",
+        payment_id,
     )
     assert row
     found: Payment = PAYMENTS.codec.decode(tuple(row))

@@ -24,7 +24,11 @@ STAFF, PARTNERS_STAFF, STRANGER, FORMER = (new_id("per") for _ in range(4))
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service() -> AsyncIterator[Service]:
     async with running("escrow", ports=[ObedientProvider()]) as started:
-        for party, person, role in ((MERCHANT, STAFF, "staff"), (PARTNER, PARTNERS_STAFF, "owner"), (MERCHANT, FORMER, None)):
+        for party, person, role in (
+            (MERCHANT, STAFF, "staff"),
+            (PARTNER, PARTNERS_STAFF, "owner"),
+            (MERCHANT, FORMER, None),
+        ):
             await hear(started, StaffChanged(party_id=party, person_id=person, role=role, version=1))
         yield started
 
@@ -73,7 +77,9 @@ async def test_one_key_makes_one_payment_however_often_it_is_sent(service: Servi
 
 async def test_without_a_key_nothing_is_paid(service: Service) -> None:
     order = an_order(8000)
-    answer = await send(service, person(BUYER), "POST", "/v1/payments", json={"checkout_id": order.checkout.checkout_id})
+    answer = await send(
+        service, person(BUYER), "POST", "/v1/payments", json={"checkout_id": order.checkout.checkout_id}
+    )
     assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_missing")
 
 
@@ -200,7 +206,13 @@ async def test_a_hold_tells_where_the_money_is_and_what_it_waits_for(service: Se
     async def told() -> tuple[Any, ...]:
         seen = (await send(service, caller, "GET", path)).json()
         money = tuple(seen[name]["amount"] for name in ("captured", "held", "released", "refunded"))
-        return seen["state"], money, seen["planned"], seen["waits_for"], sum(leg["amount"]["amount"] for leg in seen["split"])
+        return (
+            seen["state"],
+            money,
+            seen["planned"],
+            seen["waits_for"],
+            sum(leg["amount"]["amount"] for leg in seen["split"]),
+        )
 
     await hear(service, order.placed())
     assert await told() == ("awaiting_payment", (0, 0, 0, 0), True, ["payment"], 10_000)

@@ -118,7 +118,11 @@ async def test_a_callback_of_another_time_is_refused_though_it_is_signed(
 
 @pytest.mark.parametrize("stamp", ["", "soon", "1e9", "-1", "٣", "9" * 400])
 async def test_a_timestamp_that_is_none_is_refused(provider: httpx.AsyncClient, stamp: str) -> None:
-    headers = {"Sandbox-Timestamp": stamp.encode(), "Sandbox-Nonce": b"n", "Sandbox-Signature": sign(CALLBACK, stamp, "n", b"{}").encode()}
+    headers = {
+        "Sandbox-Timestamp": stamp.encode(),
+        "Sandbox-Nonce": b"n",
+        "Sandbox-Signature": sign(CALLBACK, stamp, "n", b"{}").encode(),
+    }
     assert (await provider.post(CALLBACK, content=b"{}", headers=headers)).status_code == 401
 
 
@@ -203,7 +207,10 @@ async def test_a_transaction_told_again_about_another_payment_or_amount_is_refus
     order, payment = await awaited(service)
     other, unpaid = await awaited(service)
     assert (await call_back(provider, paid_callback(payment, transaction_id="txn_1"))).status_code == 200
-    for lie in (paid_callback(unpaid, transaction_id="txn_1"), paid_callback(payment, transaction_id="txn_1", amount=1)):
+    for lie in (
+        paid_callback(unpaid, transaction_id="txn_1"),
+        paid_callback(payment, transaction_id="txn_1", amount=1),
+    ):
         assert (await call_back(provider, lie)).status_code == 422
     assert (await state_of(service, order), await state_of(service, other)) == ("held", "awaiting_payment")
     assert await suspended(service, payment.payment_id) == await suspended(service, unpaid.payment_id) == []
@@ -215,14 +222,18 @@ async def test_money_that_comes_after_the_order_expired_goes_back_in_full(
     order, payment = await awaited(service)
     await hear(service, order.expired())
     assert (await call_back(provider, paid_callback(payment))).status_code == 200
-    assert await eventually(service, "SELECT state = 'refunded' FROM suspense WHERE payment_id = $1", payment.payment_id)
+    assert await eventually(
+        service, "SELECT state = 'refunded' FROM suspense WHERE payment_id = $1", payment.payment_id
+    )
     assert await suspended(service, payment.payment_id) == [("late", "refunded", 8000)]
     assert await state_of(service, order) == "void"
     assert (await payment_of(service, payment.payment_id)).state == "suspended"
     assert (await proof(service))["imbalance"] == 0
 
 
-async def test_a_second_payment_of_one_checkout_goes_back_in_full(service: Service, provider: httpx.AsyncClient) -> None:
+async def test_a_second_payment_of_one_checkout_goes_back_in_full(
+    service: Service, provider: httpx.AsyncClient
+) -> None:
     order, first = await awaited(service)
     second = await create_payment(service, order)
     assert (await call_back(provider, paid_callback(first))).status_code == 200
@@ -239,7 +250,9 @@ async def test_a_refund_is_given_back_once_though_call_and_callback_both_say_so(
     await hold(service, order)
     await hear(service, order.cancelled())
     assert await eventually(service, "SELECT state = 'succeeded' FROM refunds WHERE order_id = $1", order.order_id)
-    refund_no = await service.database.pool.fetchval("SELECT refund_id FROM refunds WHERE order_id = $1", order.order_id)
+    refund_no = await service.database.pool.fetchval(
+        "SELECT refund_id FROM refunds WHERE order_id = $1", order.order_id
+    )
     body = json.dumps({"id": "evt_2", "type": "refund.succeeded", "data": {"refund_no": refund_no}}).encode()
     assert [(await call_back(provider, body)).status_code for _ in range(3)] == [200, 200, 200]
     assert await balances(service, order) == {}

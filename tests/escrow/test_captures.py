@@ -31,9 +31,15 @@ def test_exactly_what_is_awaited_is_held_order_by_order() -> None:
     first, second = a_checkout([5000, 100], [3000])
     desk = an_open(first, second)
     payment = desk.pay(first)
-    assert [(each.order_id, each.amount) for each in payment.allocations] == [(first.order_id, 5100), (second.order_id, 3000)]
+    assert [(each.order_id, each.amount) for each in payment.allocations] == [
+        (first.order_id, 5100),
+        (second.order_id, 3000),
+    ]
     assert [desk.balance(f"hold:{order.order_id}") for order in (first, second)] == [5100, 3000]
-    assert [(fact.order_id, fact.amount.amount) for fact in desk.said(Held)] == [(first.order_id, 5100), (second.order_id, 3000)]
+    assert [(fact.order_id, fact.amount.amount) for fact in desk.said(Held)] == [
+        (first.order_id, 5100),
+        (second.order_id, 3000),
+    ]
     assert desk.one(Payment, payment.payment_id).state == "captured"
     check_books(desk)
 
@@ -203,7 +209,12 @@ def test_the_provider_is_told_how_much_time_is_left_on_its_own_clock() -> None:
     desk = an_open(order)
     desk.create_payment(order)
     (told,) = desk.instructions
-    assert told.body == {"provider": "sandbox", "amount": 8000, "currency": "CNY", "expires_at": order.pay_by.isoformat()}
+    assert told.body == {
+        "provider": "sandbox",
+        "amount": 8000,
+        "currency": "CNY",
+        "expires_at": order.pay_by.isoformat(),
+    }
 
 
 def test_a_checkout_whose_orders_do_not_add_up_cannot_be_paid() -> None:

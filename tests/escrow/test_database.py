@@ -125,7 +125,9 @@ async def test_one_transaction_of_the_provider_pays_one_payment(service: Service
             payment.payment_id, f"txn_{captured.payment_id[4:]}",
         )  # fmt: skip
     with pytest.raises(asyncpg.CheckViolationError):
-        await service.database.pool.execute("UPDATE payments SET state = 'captured' WHERE payment_id = $1", payment.payment_id)
+        await service.database.pool.execute(
+            "UPDATE payments SET state = 'captured' WHERE payment_id = $1", payment.payment_id
+        )
 
 
 DESCRIBE = """

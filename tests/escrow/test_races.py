@@ -98,7 +98,9 @@ async def test_a_thousand_races_of_a_late_payment_and_the_expiry(replicas: tuple
     """Whoever is first, the buyer has the money back: straight from suspense, or from the hold it was in."""
     orders = await opened(replicas[0], 1000)
     await race(
-        replicas, [(paid(payment), lambda replica, order=order: hear(replica, order.expired())) for order, payment in orders], 1
+        replicas,
+        [(paid(payment), lambda replica, order=order: hear(replica, order.expired())) for order, payment in orders],
+        1,
     )
     await honest(replicas[0])
     seen = await states(replicas[0])
@@ -132,9 +134,7 @@ async def test_five_hundred_races_of_release_and_refund(replicas: tuple[Service,
 async def test_two_hundred_races_of_two_payments_for_one_checkout(replicas: tuple[Service, Service]) -> None:
     orders = await opened(replicas[0], 200)
     seconds = await asyncio.gather(*(create_payment(replicas[0], order) for order, _ in orders))
-    await race(
-        replicas, [(paid(first), paid(second)) for (_, first), second in zip(orders, seconds, strict=True)], 3
-    )
+    await race(replicas, [(paid(first), paid(second)) for (_, first), second in zip(orders, seconds, strict=True)], 3)
     await honest(replicas[0])
     assert await states(replicas[0]) == Counter({"held": 200})
     assert await replicas[0].database.pool.fetchval("SELECT count(*) FROM suspense WHERE reason = 'paid_twice'") == 200
@@ -157,5 +157,7 @@ async def test_every_message_at_both_replicas_at_once_has_one_effect(replicas: t
         await race(replicas, [(message, message) for message in messages], 4)
     await honest(replicas[0])
     assert await states(replicas[0]) == Counter({"released": 50})
-    assert await replicas[0].database.pool.fetchval("SELECT count(*) FROM outbox WHERE type = 'escrow.released.v1'") == 50
+    assert (
+        await replicas[0].database.pool.fetchval("SELECT count(*) FROM outbox WHERE type = 'escrow.released.v1'") == 50
+    )
     assert await replicas[0].database.pool.fetchval("SELECT count(*) FROM suspense") == 0

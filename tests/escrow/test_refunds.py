@@ -29,7 +29,10 @@ def test_a_part_goes_back_and_the_rest_is_released() -> None:
     assert (hold.state, hold.released, hold.refunded) == ("released", 6500, 3500)
     (fact,) = desk.said(Refunded)
     assert (fact.amount.amount, fact.complete) == (3500, False)
-    assert [(line.line_id, line.amount.amount) for line in fact.lines] == [(order.lines[0][0], 3000), (order.lines[1][0], 500)]
+    assert [(line.line_id, line.amount.amount) for line in fact.lines] == [
+        (order.lines[0][0], 3000),
+        (order.lines[1][0], 500),
+    ]
     check_books(desk)
 
 

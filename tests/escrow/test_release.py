@@ -4,7 +4,7 @@ from datetime import timedelta
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.escrow import Released
@@ -34,6 +34,7 @@ def a_released(order: Order, *, named: str | None = ANGEL) -> MemoryDesk:
     return desk
 
 
+@settings(deadline=None)
 @given(st.lists(AMOUNTS, min_size=1, max_size=3), splits())
 def test_the_legs_sum_to_the_hold_for_any_amount_and_any_terms(
     amounts: list[int], split: tuple[tuple[str, int], ...]
@@ -49,6 +50,7 @@ def test_the_legs_sum_to_the_hold_for_any_amount_and_any_terms(
     check_books(desk)
 
 
+@settings(deadline=None)
 @given(AMOUNTS, splits())
 def test_no_leg_is_a_whole_fen_off_its_exact_share(amount: int, split: tuple[tuple[str, int], ...]) -> None:
     order = an_order(amount, split=split)
@@ -69,7 +71,10 @@ def test_the_money_reaches_everyone_the_terms_name() -> None:
     }
 
 
-@given(st.lists(AMOUNTS, min_size=1, max_size=3), st.lists(st.sampled_from([ANGEL, None, BUYER]), min_size=1, max_size=3))
+@settings(deadline=None)
+@given(
+    st.lists(AMOUNTS, min_size=1, max_size=3), st.lists(st.sampled_from([ANGEL, None, BUYER]), min_size=1, max_size=3)
+)
 def test_naming_the_angel_before_or_after_the_release_ends_in_the_same_accounts(
     amounts: list[int], angels: list[str | None]
 ) -> None:
@@ -120,7 +125,9 @@ def test_two_lines_may_have_two_angels_and_one_line_only_one() -> None:
 def test_an_author_waits_to_be_named_and_a_partner_that_is_not_there_gives_way_to_the_seller() -> None:
     order = an_order(10_000, split=(("seller", 7000), ("partner", 1000), ("author", 2000)))
     desk = MemoryDesk()
-    alone = [share.model_copy(update={"payee": None}) if share.role == "partner" else share for share in shares(order.split)]
+    alone = [
+        share.model_copy(update={"payee": None}) if share.role == "partner" else share for share in shares(order.split)
+    ]
     placed = order.placed(partner_id=None)
     terms = placed.terms.lines[0].model_copy(update={"shares": tuple(alone)})
     desk.hear(placed.model_copy(update={"terms": placed.terms.model_copy(update={"lines": (terms,)})}))

@@ -70,7 +70,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         callback_url=HttpUrl(f"http://127.0.0.1:{port}"),
         provider_call_seconds=1.0,
     )
-    async with running("escrow", settings=settings) as service, serving(service, port), httpx.AsyncClient(trust_env=False) as http:
+    async with (
+        running("escrow", settings=settings) as service,
+        serving(service, port),
+        httpx.AsyncClient(trust_env=False) as http,
+    ):
         await provider.__aenter__()
         yield World(service, provider, http, f"http://127.0.0.1:{port}")
         await provider.__aexit__()

@@ -17,7 +17,13 @@ from tests.support import hear, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-RELEASED, REFUNDED, LATE, HELD, SHRUNK = an_order(9000, 1000), an_order(8000), an_order(7000), an_order(500), an_order(600)
+RELEASED, REFUNDED, LATE, HELD, SHRUNK = (
+    an_order(9000, 1000),
+    an_order(8000),
+    an_order(7000),
+    an_order(500),
+    an_order(600),
+)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -142,7 +148,9 @@ GONE = {
 
 @pytest.mark.parametrize(("kind", "check"), GONE.items())
 async def test_a_whole_entry_that_is_gone_leaves_a_hole_that_is_found(service: Service, kind: str, check: str) -> None:
-    async with tampered(service, "WITH gone AS (DELETE FROM postings WHERE kind = $1 RETURNING 1) SELECT count(*) FROM gone", kind):
+    async with tampered(
+        service, "WITH gone AS (DELETE FROM postings WHERE kind = $1 RETURNING 1) SELECT count(*) FROM gone", kind
+    ):
         assert (await broken(service))[check]
 
 
@@ -155,7 +163,9 @@ def changed(order: Order, change: str) -> str:
 
 STATES = {
     "escrow: a hold is the sum of its postings": changed(RELEASED, "captured = captured + 1, amount = amount + 1"),
-    "escrow: what a hold's lines have left is what it holds": changed(HELD, "lines = jsonb_set(lines, '{0,amount}', '501')"),
+    "escrow: what a hold's lines have left is what it holds": changed(
+        HELD, "lines = jsonb_set(lines, '{0,amount}', '501')"
+    ),
     "escrow: what is refunded of a hold has its refunds": changed(REFUNDED, "refunds_open = 1"),
     "escrow: no hold gives more than it captured, an ended one gives all": changed(HELD, "state = 'released'"),
     "escrow: one capture per checkout": "UPDATE checkouts SET captured_by = NULL WHERE checkout_id = (SELECT min(checkout_id) FROM checkouts WHERE captured_by IS NOT NULL) RETURNING checkout_id",
@@ -163,7 +173,9 @@ STATES = {
     "escrow: released after it was confirmed": changed(RELEASED, "confirmed_at = released_at + interval '1 second'"),
     "escrow: no account is negative but the providers'": f"UPDATE postings SET amount = -amount WHERE account = 'payable:{MERCHANT}' RETURNING account",
     "escrow: what was released is the sum of its legs": changed(RELEASED, "legs = jsonb_set(legs, '{0,amount}', '1')"),
-    "escrow: at most one angel per line, never the buyer": changed(RELEASED, "legs = legs || jsonb_path_query_first(legs, '$[*] ? (@.role == \"angel\")')"),
+    "escrow: at most one angel per line, never the buyer": changed(
+        RELEASED, "legs = legs || jsonb_path_query_first(legs, '$[*] ? (@.role == \"angel\")')"
+    ),
     "escrow: what is in suspense is itemised": "UPDATE suspense SET state = 'refunded' WHERE state = 'open' RETURNING suspense_id",
     "escrow: what is on its way back is itemised": "UPDATE refunds SET state = 'sent' WHERE refund_id = (SELECT min(refund_id) FROM refunds WHERE state = 'succeeded') RETURNING refund_id",
     "escrow: every account stands for something": "DELETE FROM suspense WHERE state = 'open' RETURNING 'suspense:' || suspense_id",

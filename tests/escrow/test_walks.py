@@ -118,7 +118,9 @@ class Walk(RuleBasedStateMachine):
         for posting in self.desk.postings:
             kind = posting.account.partition(":")[0]
             if kind != "refund" or posting.kind == "refund":
-                found[{"unnamed": "released", "maturing": "released", "payable": "released"}.get(kind, kind)] += posting.amount
+                found[{"unnamed": "released", "maturing": "released", "payable": "released"}.get(kind, kind)] += (
+                    posting.amount
+                )
         assert {name: found[name] for name in ("suspense", "hold", "released", "refund")} == {
             "suspense": self.suspense,
             "hold": sum(each.held for each in self.sums),
