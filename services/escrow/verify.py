@@ -189,6 +189,27 @@ WHERE account > $1 AND account <= $2 AND account !~ '^(provider|unnamed|maturing
 GROUP BY account, currency
 """
 
+WITHOUT_ORDER = """
+SELECT 'entry ' || entry_id || ' row ' || n || ': ' || amount || ' ' || currency || ' in ' || account
+    || ' belongs to no order'
+FROM postings WHERE entry_id > $1 AND entry_id <= $2 AND order_id IS NULL AND account !~ '^(provider|suspense|refund):'
+"""
+"""What is held or released is some order's: without one, no hold and no leg would stand against it."""
+
+PROVIDERS = """
+SELECT 'account ' || account || ': ' || has || ' ' || currency || ', its captures and refunds make ' || meant
+FROM (SELECT account, currency, sum(amount) AS has FROM postings
+      WHERE account > $1 AND account <= $2 AND account LIKE 'provider:%' GROUP BY 1, 2) AS p,
+    LATERAL (SELECT
+        (SELECT coalesce(sum(amount), 0) FROM refunds
+         WHERE 'provider:' || provider = p.account AND currency = p.currency AND state = 'succeeded')
+        - (SELECT coalesce(sum(captured), 0) FROM holds
+           WHERE 'provider:' || provider = p.account AND currency = p.currency)
+        - (SELECT coalesce(sum(amount), 0) FROM suspense
+           WHERE 'provider:' || provider = p.account AND currency = p.currency) AS meant) AS m
+WHERE has <> meant
+"""
+
 QUERIES = {
     "escrow: a hold is the sum of its postings": (HOLD_IS_ITS_POSTINGS, "holds", "order_id"),
     "escrow: a posting lies with its own order": (STRAY_POSTING, "postings", "order_id"),
@@ -204,5 +225,7 @@ QUERIES = {
     "escrow: what is in suspense is itemised": (SUSPENSE_ITEMS, "suspense", "suspense_id"),
     "escrow: what is on its way back is itemised": (REFUND_ACCOUNTS, "refunds", "refund_id"),
     "escrow: every account stands for something": (UNLISTED_ACCOUNTS, "postings", "account"),
+    "escrow: what is held or released belongs to an order": (WITHOUT_ORDER, "postings", "entry_id"),
+    "escrow: a provider has what came in and did not go back": (PROVIDERS, "postings", "account"),
 }
 """Invariant -> what finds its violations, and the table and key whose ranges it is run over."""

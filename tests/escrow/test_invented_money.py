@@ -1,6 +1,7 @@
 """An entry that is whole and balanced, and that nobody made: whoever can write to the books is found out all the same."""
 
 from collections.abc import AsyncIterator
+from dataclasses import astuple
 from datetime import UTC, datetime
 
 import pytest
@@ -48,11 +49,8 @@ async def test_it_is_named(
     async with service.database.pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        await connection.executemany(
-            "INSERT INTO postings (entry_id, n, kind, account, amount, currency, order_id, digest, at)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            [tuple(getattr(row, name) for name in row.__slots__) for row in made.postings],
-        )
+        rows = [astuple(row) for row in made.postings]
+        await connection.execute("INSERT INTO postings SELECT * FROM unnest($1::postings[])", rows)
         found = {name for name, (sql, *_) in verify.QUERIES.items() if await connection.fetch(sql, "", "zzz")}
         await transaction.rollback()
     assert found == named
