@@ -525,6 +525,8 @@ class Desk:
             elif time.monotonic() - message.asked_at >= NOT_YET_WAIT_SECONDS:
                 message.refuse(NotYetKnown({"reason": early.reason}))
             else:
+                if not self._early:
+                    self._retry_early_at = time.monotonic() + RETRY_EARLY_SECONDS
                 self._early.keep(message, names)
 
     def _notify(self, changed: set[Key]) -> None:

@@ -46,7 +46,7 @@ async def test_a_command_that_waits_holds_no_connection(service: Service) -> Non
     async def all_wait_and_all_connections_are_idle() -> bool:
         return len(service.desk._early) == 20 and pool.get_idle_size() == pool.get_size()
 
-    await toy.eventually(all_wait_and_all_connections_are_idle, 1)
+    await toy.eventually(all_wait_and_all_connections_are_idle)
     for each in waiting:
         each.cancel()
 
@@ -58,33 +58,30 @@ async def test_a_command_whose_aggregate_never_appears_is_409_after_two_seconds(
     started = time.monotonic()
     with pytest.raises(NotYetKnown) as refusal:
         await tell_desk(service, Add(BUYER, toy.a_jar()))
-    assert 0.5 <= time.monotonic() - started < 1
+    assert time.monotonic() - started >= 0.5
     assert (refusal.value.status, refusal.value.code) == (409, "not_yet_known")
 
 
-async def test_a_busy_desk_still_answers_its_early_commands(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_busy_desk_still_answers_its_early_commands(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Others keep the desk from ever being idle, and change nothing: the early one must not wait for ever."""
     monkeypatch.setattr("chassis.desk.NOT_YET_WAIT_SECONDS", 0.5)
-    busy = toy.a_jar()
-    await tell_desk(service, Open(BUYER, busy))
-    early = asyncio.create_task(tell_desk(service, Add(BUYER, toy.a_jar())))
+    async with toy.build(url, desk_batch_max=4) as service:
+        busy = toy.a_jar()
+        await tell_desk(service, Open(BUYER, busy))
+        early = asyncio.create_task(tell_desk(service, Add(BUYER, toy.a_jar())))
 
-    async def client() -> None:
-        while not early.done():
-            with pytest.raises(toy.Empty):
-                await tell_desk(service, Spend(BUYER, busy))
+        async def client() -> None:
+            while not early.done():
+                with pytest.raises(toy.Empty):
+                    await tell_desk(service, Spend(BUYER, busy))
 
-    started = time.monotonic()
-    await asyncio.gather(*(client() for _ in range(16)))
-    assert isinstance(early.exception(), NotYetKnown)
-    assert time.monotonic() - started < 1.5
+        await asyncio.gather(*(client() for _ in range(16)))
+        assert isinstance(early.exception(), NotYetKnown)
 
 
-async def test_an_old_id_that_nobody_knows_is_404_at_once(service: Service) -> None:
-    started = time.monotonic()
+async def test_an_old_id_that_nobody_knows_is_404_and_not_waited_for(service: Service) -> None:
     with pytest.raises(NotFound):
         await tell_desk(service, Add(BUYER, toy.old_jar()))
-    assert time.monotonic() - started < 0.5
 
 
 async def test_a_command_is_woken_by_a_change_in_another_replica(service: Service) -> None:
@@ -92,30 +89,30 @@ async def test_a_command_is_woken_by_a_change_in_another_replica(service: Servic
     async with toy.build(service.database.url) as replica:
         adding = asyncio.create_task(tell_desk(service, Add(BUYER, jar)))
         await asyncio.sleep(0.05)
-        started = time.monotonic()
         await tell_desk(replica, Open(BUYER, jar))
-        await adding
-        assert time.monotonic() - started < 0.6
+        assert (await adding).body == b'{"coins": 1}'
 
 
-async def test_a_command_and_what_it_waits_for_in_one_batch_do_not_stall(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(desk, "RETRY_EARLY_SECONDS", 3600.0)
+async def test_a_command_and_what_it_waits_for_in_one_batch_do_not_stall(service: Service) -> None:
     jar = toy.a_jar()
     await asyncio.gather(tell_desk(service, Add(BUYER, jar)), tell_desk(service, Open(BUYER, jar)))
     assert await toy.coins_in(service, jar) == 1
+    assert await transactions(service) == 1
+
+
+async def transactions(service: Service) -> int:
+    return int(await service.database.pool.fetchval("SELECT count(DISTINCT xmin::text) FROM inbox"))
 
 
 async def test_a_chain_of_early_messages_in_one_batch_is_untangled(service: Service) -> None:
     """Each needs the one that comes after it."""
     jars = [toy.a_jar() for _ in range(6)]
-    started = time.monotonic()
     await asyncio.gather(
         *(tell_desk(service, Pour(BUYER, source, target)) for target, source in pairwise(jars)),
         *(tell_desk(service, Open(BUYER, jar, 1)) for jar in reversed(jars)),
     )
-    assert time.monotonic() - started < 0.5
+    assert await toy.count(service, "inbox") == 11
+    assert await transactions(service) == 1
 
 
 # --- facts
@@ -128,13 +125,12 @@ async def test_an_early_fact_is_parked_and_its_bus_may_forget_it(service: Servic
     assert tuple(row or ()) == ("order.completed.v1", f'["Jar:{jar}"]', "not_yet_known", False)
 
 
-async def test_a_parked_fact_is_applied_when_its_key_is(service: Service) -> None:
+async def test_a_parked_fact_is_applied_when_its_key_is_without_any_sweep(service: Service) -> None:
+    await service.parked.stop()
     jar = toy.a_jar()
     await heard(service, completed(jar))
-    started = time.monotonic()
     await heard(service, expired(jar))
     await toy.eventually(lambda: nothing_is_parked(service))
-    assert time.monotonic() - started < 0.3, "woken by the change, not by the sweep"
     assert await toy.coins_in(service, jar) == 1
 
 
@@ -146,6 +142,7 @@ async def test_a_fact_and_its_predecessor_in_one_batch_are_both_applied_and_none
     jar = toy.a_jar()
     await heard(service, completed(jar), expired(jar))
     assert await toy.coins_in(service, jar) == 1
+    assert await transactions(service) == 1
     assert await nothing_is_parked(service)
     assert len(service.desk._sleeping) == 0
 
@@ -161,7 +158,7 @@ async def test_a_fact_parked_by_a_replica_that_died_is_brought_back_by_the_sweep
     async with toy.build(service.database.url) as dying:
         await heard(dying, completed(jar))
     await tell_desk(service, Open(BUYER, jar))
-    await toy.eventually(lambda: nothing_is_parked(service), 3)
+    await toy.eventually(lambda: nothing_is_parked(service))
     assert await toy.coins_in(service, jar) == 1
 
 
@@ -188,7 +185,7 @@ async def test_copies_parked_in_one_replica_and_applied_in_another_end_with_one_
         *(tell_desk(replica, Open(BUYER, jar)) for jar in jars),
         deliver(replica, *deliveries),
     )
-    await toy.eventually(lambda: nothing_is_parked(service), 4)
+    await toy.eventually(lambda: nothing_is_parked(service))
     assert [await toy.coins_in(service, jar) for jar in jars] == [1] * 20
 
 
@@ -202,7 +199,7 @@ async def test_a_row_that_was_parked_while_its_copy_was_applied_is_taken_away(se
         delivery.id.bytes,
         delivery.body,
     )
-    await toy.eventually(lambda: nothing_is_parked(service), 3)
+    await toy.eventually(lambda: nothing_is_parked(service))
     assert await toy.coins_in(service, jar) == 1
 
 
@@ -215,7 +212,7 @@ async def test_a_parked_copy_and_one_from_the_bus_in_the_same_batch_are_applied_
     await tell_desk(service, Open(BUYER, jar))
     service.desk.hear(delivery, lambda: None)
     service.desk.hear(delivery, lambda: None, parked=True)
-    await toy.eventually(lambda: nothing_is_parked(service), 1)
+    await toy.eventually(lambda: nothing_is_parked(service))
     assert await toy.coins_in(service, jar) == 1
 
 

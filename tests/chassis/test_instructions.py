@@ -31,7 +31,7 @@ async def test_an_instruction_is_performed_once_right_after_the_commit(url: str)
     outside = Outside()
     async with toy.build(url, outside=outside) as service:
         jar = await calling(service)
-        await toy.eventually(lambda: done(service), 1)
+        await toy.eventually(lambda: done(service))
         await service.worker.sweep()
         assert await toy.coins_in(service, jar) == 5
     assert outside.asked == [("one", 1)]

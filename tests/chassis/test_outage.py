@@ -66,13 +66,13 @@ async def test_without_a_database_a_command_is_503_in_time(
     async with gone(service, admin):
         started = time.monotonic()
         answers = await asyncio.gather(*(tell_desk(service, Add(BUYER, jar)) for _ in range(5)), return_exceptions=True)
-        assert time.monotonic() - started < 1.2
+        assert time.monotonic() - started < 4
         assert {type(each) for each in answers} == {Unavailable}
         # Those that come while the desk is already trying wait no longer than the others.
         started = time.monotonic()
         with pytest.raises(Unavailable):
             await tell_desk(service, Add(BUYER, jar))
-        assert time.monotonic() - started < 1.2
+        assert time.monotonic() - started < 4
         assert not await service.database.ready()
 
 

@@ -57,7 +57,7 @@ async def test_commands_that_wait_for_something_count_too(service: Service) -> N
     async def all_wait() -> bool:
         return len(service.desk._early) == 50
 
-    await toy.eventually(all_wait, 1)
+    await toy.eventually(all_wait)
     with pytest.raises(Overloaded):
         await tell_desk(service, Open(BUYER, toy.a_jar()))
     for each in waiting:

@@ -45,6 +45,8 @@ async def test_a_refused_fact_is_parked_not_swallowed(service: Service) -> None:
     await hear(service, expired(jar), cancelled(jar, "refused"))
     (row,) = await parked(service)
     assert (row["reason"], row["poison"]) == ("Empty: sold_out", True)
+    await hear(service, completed(jar))
+    assert await toy.coins_in(service, jar) == 0, "what comes after it waits"
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "in two batches"])

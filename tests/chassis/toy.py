@@ -445,7 +445,7 @@ async def count(service: Service, what: str, *values: Any) -> int:
     return int(await service.database.pool.fetchval(f"SELECT count(*) FROM {what}", *values))
 
 
-async def eventually(read: Callable[[], Awaitable[Any]], within_seconds: float = 5.0) -> None:
+async def eventually(read: Callable[[], Awaitable[Any]], within_seconds: float = 20.0) -> None:
     """Wait until `read` gives something true; the test fails if it never does."""
     import asyncio
     import time
