@@ -214,13 +214,16 @@ def charge_opened(payment: Payment, answer: ChargeOpened, _at: Moment) -> Applie
 
 def capture(
     payment: Payment | None, checkout: Checkout | None, holds: tuple[Hold, ...], seen: Capture, at: Moment
-) -> Applied:
+) -> Applied | Ignored:
     """Money has come in, for sure: it is held if it is exactly what is awaited, else it goes to suspense.
 
     Nothing that a provider has signed is refused: refusing would not make the money go away.
     """
     if payment is None or checkout is None or payment.provider != seen.provider:
         return suspend(None, seen, at, "unknown_payment")
+    if payment.transaction_id == seen.transaction_id:
+        # The same money, told again when the inbox no longer knows: to give it back would be to pay it twice.
+        return Ignored(f"payment_{payment.state}")
     if (seen.amount, seen.currency) != (payment.amount, payment.currency):
         return suspend(payment, seen, at, "wrong_amount")
     # A checkout that another replica captures meanwhile may have been read before its holds were: either can tell.

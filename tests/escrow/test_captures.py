@@ -151,6 +151,23 @@ def test_the_same_transaction_told_many_times_in_one_batch_is_held_once() -> Non
     assert desk.balance(f"hold:{order.order_id}") == 8000
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_a_transaction_told_again_after_its_message_is_forgotten_is_no_second_payment(late: bool) -> None:
+    """The inbox is purged after thirty days; what the money became is not, and is never given back for an echo."""
+    order = an_order(8000)
+    desk = an_open(order)
+    payment = desk.create_payment(order)
+    if late:
+        desk.hear(order.expired())
+    desk.capture(payment)
+    desk.answer_refunds()
+    before = desk.balances()
+    desk.inbox.clear()
+    desk.capture(payment)
+    assert desk.balances() == before
+    assert len(desk.suspense()) == int(late)
+
+
 def test_a_capture_overtakes_the_news_that_its_charge_is_open() -> None:
     order = an_order(8000)
     desk = an_open(order)
