@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from chassis.decision import InvalidRequest, MoveRefused, NotYet, find_move
+from chassis.decision import InvalidRequest, MoveRefused, NotFound, NotYet, find_move
 from chassis.moment import Moment
 from chassis.touches import is_young
 from services.order.refusals import MerchantNotOpen, OfferWithdrawnFromSale, PartnershipNotActive, SoldOut
@@ -240,7 +240,14 @@ def require_on_sale(offers: Iterable[Offer], products: Mapping[str, Product]) ->
 
 
 def require_belongs(product: Product, seller: str, partnership: Partnership | None) -> None:
-    """The seller is the merchant, or a partner of this merchant; a partnership that is named is one with it."""
+    """The seller is the merchant, or a partner of this merchant; a partnership that is named is one with it.
+
+    Another's partnership is answered as one that nobody has, another's draft as one that is not there.
+    """
+    if partnership is not None and seller not in {partnership.merchant_id, partnership.partner_id}:
+        raise PartnershipNotActive
+    if product.state == "draft" and product.merchant_id not in {seller, partnership and partnership.merchant_id}:
+        raise NotFound
     if partnership is not None and partnership.merchant_id != product.merchant_id:
         raise InvalidRequest.at("/partnership_id", "it is not a partnership with the product's merchant")
     if seller != product.merchant_id and (partnership is None or partnership.partner_id != seller):

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from chassis.decision import Applied, Ignored, InvalidRequest, VersionStale, say
+from chassis.decision import Applied, Ignored, InvalidRequest, NotFound, VersionStale, say
 from chassis.grants import Grant
 from chassis.moment import Moment
 from chassis.policy import require_party
@@ -58,9 +58,12 @@ def update_product(
 
 
 def move_stock(own: Stock, stock: Stock | None, grant: Grant | None, command: MoveStock, at: Moment) -> Applied:
-    """Add or take away pieces. `own` is the merchant's stock of the variant, which says what the variant is."""
+    """Add or take away pieces. `own` is the merchant's stock of the variant, which says what the variant is. Beside the
+    merchant only a partner keeps a stock of it."""
     seller = command.seller or own.seller
     require_party(command.caller, seller, grant, scope=SCOPE, at=at)
+    if seller != own.seller and not seller.startswith("prt_"):
+        raise NotFound
     if not command.delta:
         raise InvalidRequest.at("/delta", "nothing would move")
     if stock is None:

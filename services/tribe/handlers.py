@@ -7,7 +7,6 @@ from typing import cast
 from chassis.caller import Caller
 from chassis.decision import (
     Applied,
-    Forbidden,
     MoveRefused,
     NotFound,
     Said,
@@ -149,7 +148,7 @@ def create_invitation(
     """A partner of the tribe invites. The token is signed with the answer; nothing is written down."""
     require_party(command.caller, command.partner_id, grant, scope=WRITING, at=at)
     if command.partner_id != tribe.partner_id:
-        raise Forbidden
+        raise NotFound
     _require_active(partnership)
     return Applied(reply=Invitation(tribe.tribe_id, command.partner_id, at.system_now + lifetime))
 

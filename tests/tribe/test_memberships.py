@@ -83,7 +83,7 @@ async def test_only_the_tribes_own_partner_invites_while_its_partnership_is_acti
         path = f"/tribes/{tribe_id}/invitations"
         other_id = new_id("prt")
         other = await all_.staff("owner", other_id)
-        assert (await other.post(path, {"partner_id": other_id})).status_code == 403
+        assert (await other.post(path, {"partner_id": other_id})).status_code == 404
         assert (await (await all_.staff("pickup")).post(path, {"partner_id": all_.partner_id})).status_code == 403
         key_ = await all_.key_of(all_.partner_id, "tribes:write")
         assert (await key_.post(path, {"partner_id": all_.partner_id})).status_code == 201

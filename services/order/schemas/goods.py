@@ -126,7 +126,8 @@ class ProductOut(Out):
 
 def _variant(variant_id: str, name: str, stocks: Sequence[Stock], own: frozenset[str]) -> VariantOut:
     seen = [StockOut.of(stock) for stock in stocks if stock.stock_id in own]
-    return VariantOut(id=variant_id, name=name, in_stock=any(s.available for s in stocks), stock=seen or None)
+    in_stock = any(stock.available for stock in stocks if stock.stock_id == variant_id)  # the merchant's own
+    return VariantOut(id=variant_id, name=name, in_stock=in_stock, stock=seen or None)
 
 
 class StockMovementIn(In):
