@@ -35,7 +35,7 @@ SCOPES = [
 ]  # fmt: skip
 
 
-class Unexpected(Exception):  # noqa: N818
+class Unexpected(Exception):
     """The story does not go on as it should."""
 
 

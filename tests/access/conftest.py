@@ -1,6 +1,7 @@
-"""One world for this folder, with two stories in it."""
+"""One world for this folder, with two stories in it; the matrix is walked in it once."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 
 import httpx
 import pytest
@@ -10,7 +11,10 @@ from gateway import edge
 from onebox import world
 from tests.access import cast
 from tests.access.cast import House
-from tests.access.door import Door
+from tests.access.document import Operation, operations
+from tests.access.door import Answer, Door
+from tests.access.matrix import ROWS
+from tests.access.walk import Cell, walk
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
@@ -25,8 +29,25 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
         yield house
 
 
-@pytest.fixture
-def later(house: House) -> Iterator[None]:
-    """More than a minute after everything was made."""
-    with house.later():
-        yield
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def document(house: House) -> Mapping[str, Operation]:
+    """Every operation that the gateway publishes, by its id."""
+    return operations((await house.door.call("GET", "/openapi.json")).json)
+
+
+@dataclass(frozen=True)
+class Walked:
+    """The whole matrix, asked once: cells by row, and every answer that anybody got meanwhile."""
+
+    cells: Mapping[str, list[Cell]]
+    heard: list[tuple[str, Answer]]
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def walked(house: House) -> Walked:
+    house.door.heard = heard = []
+    try:
+        cells = {name: await walk(house, row) for name, row in ROWS.items()}
+    finally:
+        house.door.heard = None
+    return Walked(cells, heard)
