@@ -109,9 +109,7 @@ CALLS: Mapping[str, Call] = {
     "create_tribe": post("/v1/tribes", {"name": "we", "partnership_id": "{partnership}", "charter": "slowly"}),
     "list_tribes": get("/v1/tribes", thing="{tribe}"),
     "get_tribe": get("/v1/tribes/{tribe}"),
-    "update_tribe": Call(
-        "PATCH", "/v1/tribes/{tribe}", {"name": "we", "charter": "slowly"}, etag="/v1/tribes/{tribe}"
-    ),
+    "update_tribe": Call("PATCH", "/v1/tribes/{tribe}", {"name": "we", "charter": "slowly"}, etag="/v1/tribes/{tribe}"),
     "update_role": Call("PUT", "/v1/tribes/{tribe}/roles/{membership}", {"role": "editor"}, fresh="new_member"),
     "create_invitation": post("/v1/tribes/{tribe}/invitations", {"partner_id": "{partner}"}),
     "create_membership": post("/v1/tribes/{tribe}/memberships", {"invite_token": None}, fresh="tribe"),
