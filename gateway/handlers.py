@@ -77,10 +77,12 @@ def sign_in(code: Code, phone: Phone, person: Person | None, asked: SignIn, at: 
     """A right code signs in, and makes the person of a number that has none. A wrong one costs an attempt."""
     now = at.system_now
     code, attempt = domain.try_code(code, asked.code_mac, now)
-    if attempt != "right":
-        if code.state == "locked" and attempt == "wrong":
+    if attempt in {"spent", "expired"}:
+        return Applied(reply={"outcome": attempt})
+    if attempt == "wrong":
+        if code.state == "locked":
             phone = domain.lock_phone(phone, now)
-        return Applied((code, phone), reply={"outcome": attempt}, reason=f"code_{attempt}")
+        return Applied((code, phone), reply={"outcome": attempt}, reason="code_wrong")
     made: tuple[Person, ...] = ()
     if person is None:
         person = Person(at.id("per"), phone.phone_index, None, "zh-CN", 0, now, 1)

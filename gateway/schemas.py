@@ -1,10 +1,10 @@
 """What the gateway's own operations take and give."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BeforeValidator, Discriminator, Field, StringConstraints, Tag
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Discriminator, Field, StringConstraints, Tag
 
 from chassis.web import In, Out
 from contracts.ids import EventId, KeyId, OperationId, OrderId, PartyId, PersonId, RecipientId, RegionCode
@@ -26,8 +26,15 @@ def _text(value: Any) -> Any:
     return value
 
 
-Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text)]
-"""A moment with its zone; seconds since 1970 are none."""
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time of the years 1 to 9999, in UTC too") from error
+
+
+Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text), AfterValidator(_utc)]
+"""A moment with its zone, UTC inside; seconds since 1970 are none."""
 
 
 # --- sign-in ----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """What belongs to a party: its API keys, and what it may see of what happened."""
 
 from collections.abc import Iterable
-from datetime import UTC
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -53,9 +52,7 @@ async def create_api_key(body: KeyIn, ask: AskOnce, doors: DoorsOf) -> Response:
     require_person(ask.caller)
     secret = doors.marks.api_secret(ask.caller.principal, str(ask.key))
     scopes = tuple(sorted(set(body.scopes)))
-    command = CreateKey(
-        ask.caller, body.party_id, scopes, body.expires_at.astimezone(UTC), hashed(secret), doors.settings.api_keys_max
-    )
+    command = CreateKey(ask.caller, body.party_id, scopes, body.expires_at, hashed(secret), doors.settings.api_keys_max)
     said, reply = await told(ask, command, body.model_dump_json().encode())
     return answer(NewKeyOut(**said, secret=f"{said['id']}_{secret}"), 201, reply)
 

@@ -66,6 +66,14 @@ async def test_an_almost_right_secret_is_nobodys(change: str) -> None:
             assert (await machine.get("/v1/orders")).status_code == 401
 
 
+@pytest.mark.parametrize("expires_at", ["9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00"])
+async def test_a_time_that_is_outside_the_calendar_in_utc_is_refused(expires_at: str) -> None:
+    async with world() as here, here.someone() as owner:
+        body = {**KEY, "party_id": await an_owned_party(here, owner.person_id), "expires_at": expires_at}
+        refused = await owner.post("/v1/api-keys", json=body, headers=key())
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/expires_at")
+
+
 async def test_a_deleted_or_expired_key_opens_nothing() -> None:
     async with world(key_cache_seconds=0) as here, here.someone() as owner:
         party = await an_owned_party(here, owner.person_id)

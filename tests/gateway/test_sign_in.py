@@ -50,6 +50,19 @@ async def test_a_code_signs_in_once() -> None:
         assert (await client.post("/v1/sessions", json=body)).json()["code"] == "code_invalid"
 
 
+async def test_entering_a_spent_code_for_ever_writes_no_history_for_ever() -> None:
+    """Histories are never purged, and whoever has not signed in must not be able to fill them."""
+    async with world() as here, here.anyone() as client:
+        code = (await client.post("/v1/sessions/codes", json={"phone": a_phone()})).json()
+        body = {"code_id": code["code_id"], "code": code["sandbox_code"]}
+        await client.post("/v1/sessions", json=body)
+        rows = "SELECT count(*) FROM history"
+        before = await here.service.database.pool.fetchval(rows)
+        for _ in range(3):
+            await client.post("/v1/sessions", json=body)
+        assert await here.service.database.pool.fetchval(rows) == before
+
+
 async def test_an_expired_code_says_so() -> None:
     async with world() as here, here.anyone() as client:
         code = (await client.post("/v1/sessions/codes", json={"phone": a_phone()})).json()
