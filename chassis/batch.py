@@ -4,41 +4,28 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel
 
 from chassis.decision import Applied, Ignored, Instruction, NotYet, Refused, Said, StateConflict
+from chassis.envelope import envelope_json
 from chassis.history import link
 from chassis.message import Delivery, Message, Reply, Times
 from chassis.moment import Moment
 from chassis.rows import digest
 from chassis.save import Save
+from chassis.slots import Key, Row, Slot, key_name, touched, view
 from chassis.store import Appended, Keyed, Store
-from chassis.touches import Touch, early, unknown
-from contracts.fact import SPECVERSION, Fact
+from chassis.touches import early, unknown
 
-Key = tuple[type, str]
-Row = tuple[Any, ...]
 Change = tuple[Key, object, Row, bytes]
 """An aggregate's key, its new value, the row of it and that row's digest."""
 Spoken = tuple[Row, Delivery | None, Key]
 """A fact's outbox row, its copy for the bus where anybody hears it, and the aggregate that says it."""
 PERFORMED_WITHIN_SECONDS = 10
-
-
-@dataclass(slots=True)
-class Slot:
-    """An aggregate as the batch sees it, beside what the database last said of it."""
-
-    value: Any
-    was: int = 0
-    version: int = 0
-    said: int = 0
-    head: bytes = b""
-    encoded: Row | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +103,7 @@ class Batch:
                 keys.update((touch.kind, key) for key in named if (touch.kind, key) not in self.slots)
                 found = [self.slots.get((touch.kind, key)) for key in named]
                 if touch.shape != "new":
-                    values = tuple(slot.value for slot in found if slot)
-                    seen.append(values if touch.shape == "many" else (values[0] if values else None))
+                    seen.append(view(touch, found))
         return keys
 
     def loaded(self, store: Keyed, keys: Iterable[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -319,7 +305,9 @@ class Batch:
             self.effects.deliveries.append(delivery)
 
     def _record(self, message: Message, outcome: str, reply: bytes | None) -> None:
-        self.effects.inbox.append((message.id, message.source, outcome, message.fingerprint, reply))
+        # A deadline without effect is not over: while its row is due it is asked again, and one day it may be time.
+        if outcome == "applied" or message.origin != "deadline":
+            self.effects.inbox.append((message.id, message.source, outcome, message.fingerprint, reply))
         if message.origin == "parked":
             self.effects.unparked.append(message.id)
         if message.answers:
@@ -369,39 +357,10 @@ class Already(Exception):  # noqa: N818
     """A fact would make what is already there."""
 
 
-def key_name(kind: type, key: str) -> str:
-    return f"{kind.__name__}:{key}"
-
-
-def names_json(names: Iterable[str]) -> str:
-    """Names of keys as jsonb takes them, which holds neither NUL nor half a surrogate pair."""
-    return json.dumps([name.replace("\0", "?").encode(errors="replace").decode() for name in names])
-
-
 def why(error: Exception) -> str:
     """The reason a fact is parked for: what was raised, never what it said, which may quote anything."""
     inner = error.error if isinstance(error, Bug) else error
     return f"{type(inner).__name__}: {inner.code}" if isinstance(inner, Refused) else type(inner).__name__
-
-
-def touched(message: Message, slots: Mapping[Key, Slot | None]) -> list[str]:
-    """Names of every key a message touches, as far as they can be named: what its waiting hangs on."""
-    names: list[str] = []
-    seen: list[Any] = []
-    for touch in message.handler.touches:
-        try:
-            keys = touch.keys(message.payload, *seen) if touch.after else touch.keys(message.payload)
-        except Exception:  # noqa: BLE001 - an `after` key of something absent
-            break
-        names.extend(key_name(touch.kind, key) for key in keys)
-        if touch.shape != "new":
-            seen.append(_view(touch, [slots.get((touch.kind, key)) for key in keys]))
-    return names
-
-
-def _view(touch: Touch, found: Sequence[Slot | None]) -> Any:
-    values = tuple(slot.value for slot in found if slot)
-    return values if touch.shape == "many" else (values[0] if values else None)
 
 
 def _reply_bytes(message: Message, reply: Any) -> bytes | None:
@@ -412,31 +371,3 @@ def _reply_bytes(message: Message, reply: Any) -> bytes | None:
     if isinstance(reply, BaseModel):
         return reply.model_dump_json().encode()
     return json.dumps(reply).encode()
-
-
-def envelope_json(
-    fact: Fact,
-    fact_id: UUID,
-    *,
-    source: str,
-    time: datetime,
-    sequence: int,
-    causation: str,
-    correlation: str,
-    audience: tuple[str, ...],
-) -> str:
-    """The fact as CloudEvents 1.0 structured JSON. The data is dumped once, by its own model."""
-    head = {
-        "specversion": SPECVERSION,
-        "id": str(fact_id),
-        "source": f"/services/{source}",
-        "type": fact.type,
-        "subject": fact.subject,
-        "time": time.isoformat(),
-        "datacontenttype": "application/json",
-        "sequence": sequence,
-        "causationid": causation,
-        "correlationid": correlation,
-        "audience": list(audience),
-    }
-    return f'{json.dumps(head)[:-1]}, "data": {fact.model_dump_json()}}}'

@@ -12,6 +12,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -19,16 +20,17 @@ import asyncpg
 import structlog
 
 from chassis import mailbox, metrics
-from chassis.batch import Batch, Bug, Key, key_name, names_json, touched, why
+from chassis.batch import Batch, Bug, why
 from chassis.caller import SYSTEM, Command
 from chassis.db import acquired, is_outage
 from chassis.decision import NotYet, Refused
 from chassis.early import Sleepers
-from chassis.message import Delivery, Heard, Message, Origin, Reply, Times, message_id
-from chassis.save import Save
+from chassis.message import Delivery, Heard, Message, Origin, Reply, message_id
 from chassis.settings import DeskSettings
+from chassis.slots import Key, key_name, names_json, touched
 from chassis.store import Keyed, Store
 from chassis.touches import Handler
+from chassis.transaction import Decided, decide_and_save
 
 RERUNS_MAX = 5
 NOT_YET_WAIT_SECONDS = 2.0
@@ -270,7 +272,10 @@ class Desk:
     async def learn_poison(self) -> None:
         """Facts of a poisoned key wait behind it. Other replicas park too, so this is read again with every sweep."""
         assert self.pool is not None  # noqa: S101
-        self._poisoned = frozenset(row["key"] for row in await self.pool.fetch(mailbox.POISON_KEYS))
+        before = self._poisoned
+        found = frozenset(row["key"] for row in await self.pool.fetch(mailbox.POISON_KEYS))
+        # What turned out to be poison while this was read stays, though the answer cannot know it.
+        self._poisoned = found | (self._poisoned - before)
 
     async def _loop(self) -> None:
         while True:
@@ -384,78 +389,21 @@ class Desk:
 
     # --- one batch, one transaction ------------------------------------------------------------------------------
 
-    async def _run(self, messages: list[Message], *, locked: bool) -> "Decided":
+    async def _run(self, messages: list[Message], *, locked: bool) -> Decided:
         assert self.pool is not None  # noqa: S101
+        batch_of = partial(Batch, self.service, self.stores, self.bus.heard, poisoned=self._poisoned)
         async with acquired(self.pool) as connection:
             if locked:
                 async with connection.transaction():
-                    decided = await self._decide_and_save(connection, messages, " FOR UPDATE")
+                    decided = await decide_and_save(connection, messages, batch_of, lock=" FOR UPDATE")
             else:
-                decided = await self._decide_and_save(connection, messages, "")
+                decided = await decide_and_save(connection, messages, batch_of)
         metrics.DESK_BATCH.labels(self.service).observe(len(messages))
         return decided
 
-    async def _decide_and_save(self, connection: Any, messages: list[Message], lock: str) -> "Decided":
-        decided = await self._decide(connection, messages, lock)
-        save = self._compose(decided)
-        if not save.empty:
-            sql, values = save.statement()
-            await connection.execute(sql, *values)
-        return decided
-
-    async def _decide(self, connection: Any, messages: list[Message], lock: str) -> "Decided":
-        rows = await connection.fetch(mailbox.LOOK_UP, [message.id for message in messages])
-        times = next(Times(row["now"], row["system_now"]) for row in rows if row["now"])
-        inbox = {row["id"]: row for row in rows if row["id"] and not row["parked"]}
-        parked = {row["id"] for row in rows if row["parked"]}
-        batch = Batch(self.service, self.stores, self.bus.heard, times, self._poisoned)
-        decided = Decided(batch)
-        fresh = []
-        for message in messages:
-            if message.id in inbox:
-                decided.known.append((message, inbox[message.id]))
-                if message.id in parked:
-                    decided.forgotten.append(message.id)
-            elif message.origin == "fact" and message.id in parked:
-                decided.known.append((message, None))
-            elif message.origin == "parked" and message.id not in parked:
-                decided.known.append((message, None))  # Somebody else applied or discarded it.
-            else:
-                fresh.append(message)
-        while wanted := batch.wanted(fresh):
-            await self._load(connection, batch, wanted, lock)
-        undecided, wanted = batch.decide(fresh)
-        while undecided:
-            await self._load(connection, batch, wanted, lock)
-            undecided, wanted = batch.decide(undecided)
-        return decided
-
-    async def _load(self, connection: Any, batch: Batch, wanted: Iterable[Key], lock: str) -> None:
-        by_kind: dict[type, set[str]] = defaultdict(set)
-        for kind, key in wanted:
-            by_kind[kind].add(key)
-        for store in self.stores.values():
-            keys = by_kind.get(store.kind)
-            if keys and isinstance(store, Keyed):
-                batch.loaded(store, keys, await connection.fetch(store.load_sql + lock, sorted(keys)))
-
-    def _compose(self, decided: "Decided") -> Save:
-        batch = decided.batch
-        facts = [(message, early.reason) for message, early in batch.early if message.origin == "fact"]
-        decided.parked = [message for message, _ in facts]
-        rows = [self._parked_row(batch, message, reason, poison=False) for message, reason in facts]
-        for message, error in batch.refused:
-            if message.origin == "fact":
-                rows.append(self._parked_row(batch, message, why(error), poison=True))
-        return batch.save(rows, decided.forgotten)
-
-    def _parked_row(self, batch: Batch, message: Message, reason: str, *, poison: bool) -> tuple[Any, ...]:
-        names = names_json(touched(message, batch.slots))
-        return (message.id, message.source, names, message.body, reason, poison)
-
     # --- after the commit ----------------------------------------------------------------------------------------
 
-    def _settle(self, decided: "Decided") -> None:
+    def _settle(self, decided: Decided) -> None:
         batch = decided.batch
         if batch.effects.deliveries:
             self.bus.hand_off(batch.effects.deliveries)
@@ -547,13 +495,3 @@ def _send_away(messages: Iterable[Message]) -> None:
     for message in messages:
         if message.answer:
             message.refuse(Unavailable())
-
-
-class Decided:
-    """A batch on its way from deciding to its answers."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-        self.known: list[tuple[Message, Any]] = []
-        self.forgotten: list[bytes] = []
-        self.parked: list[Message] = []

@@ -6,13 +6,20 @@ from chassis.loops import Loop
 PURGE_EVERY_SECONDS = 600.0
 CHUNK = 10_000
 _PURGES = (
-    "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox"
-    f" WHERE sent_at < clock_timestamp() - $1 * interval '1 day' ORDER BY sent_at LIMIT {CHUNK})",
+    f"""
+    DELETE FROM outbox WHERE id IN (
+        SELECT id FROM outbox WHERE sent_at < clock_timestamp() - $1 * interval '1 day' ORDER BY sent_at LIMIT {CHUNK})
+    """,
     # A day later than the outbox: at no moment does a sent fact seem never to have arrived.
-    "DELETE FROM inbox WHERE id IN (SELECT id FROM inbox"
-    f" WHERE at < clock_timestamp() - ($1 + 1) * interval '1 day' ORDER BY at LIMIT {CHUNK})",
-    "DELETE FROM instructions WHERE id IN (SELECT id FROM instructions"
-    f" WHERE state <> 'due' AND at < clock_timestamp() - $1 * interval '1 day' LIMIT {CHUNK})",
+    f"""
+    DELETE FROM inbox WHERE id IN (
+        SELECT id FROM inbox WHERE at < clock_timestamp() - ($1 + 1) * interval '1 day' ORDER BY at LIMIT {CHUNK})
+    """,
+    f"""
+    DELETE FROM instructions WHERE id IN (
+        SELECT id FROM instructions
+        WHERE state <> 'due' AND at < clock_timestamp() - $1 * interval '1 day' LIMIT {CHUNK})
+    """,
 )
 """Each deletes a bounded piece, so that no purge holds locks or fills the log for long. What waits is never touched."""
 
@@ -32,9 +39,12 @@ class Retention:
         await self._loop.stop()
 
     async def purge(self) -> int:
-        """One round: how many rows are gone. Whatever is more than a piece goes with the next rounds."""
+        """One round, piece by piece until nothing old is left: how many rows are gone."""
         gone = 0
         for sql in _PURGES:
-            status = await self._database.pool.execute(sql, self._days)
-            gone += int(status.rpartition(" ")[2])
+            piece = CHUNK
+            while piece == CHUNK:
+                status = await self._database.pool.execute(sql, self._days)
+                piece = int(status.rpartition(" ")[2])
+                gone += piece
         return gone

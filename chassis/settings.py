@@ -45,6 +45,4 @@ class OwnSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BULUO_{SERVICE}_", frozen=True, extra="ignore")
 
-    database_url: SecretStr = Field(
-        ..., description="postgresql://role:password@host:5432/database, its own"
-    )
+    database_url: SecretStr = Field(..., description="postgresql://role:password@host:5432/database, its own")

@@ -144,7 +144,7 @@ async def hear(service: Service, *facts: Fact) -> None:
 def delivery_of(fact: Fact) -> Delivery:
     from datetime import UTC, datetime
 
-    from chassis.batch import envelope_json
+    from chassis.envelope import envelope_json
 
     fact_id = uuid7()
     body = envelope_json(

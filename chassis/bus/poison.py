@@ -10,10 +10,10 @@ import structlog
 from pydantic import ValidationError
 
 from chassis import metrics
-from chassis.batch import names_json, touched
 from chassis.db import Database, is_outage
 from chassis.desk import Desk
 from chassis.message import Delivery, Heard, Message
+from chassis.slots import names_json, touched
 from contracts import catalogue
 from contracts.fact import Envelope
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from chassis.batch import Batch, Bug, Key, Slot, touched
+from chassis.batch import Batch, Bug
 from chassis.caller import Caller, Command
 from chassis.decision import Instruction, Refused
 from chassis.message import Message, Times, message_id
+from chassis.slots import Key, Slot, touched
 from chassis.store import Keyed
 from chassis.touches import Handler
 from contracts.fact import Fact

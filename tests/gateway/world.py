@@ -17,8 +17,8 @@ from fastapi import FastAPI, Request, Response
 from uuid_utils.compat import uuid7
 
 from chassis.auth import Verifier
-from chassis.batch import envelope_json
 from chassis.caller import Caller
+from chassis.envelope import envelope_json
 from chassis.message import Delivery
 from chassis.service import Service
 from chassis.web import App

@@ -7,10 +7,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chassis.batch import Batch, Slot
+from chassis.batch import Batch
 from chassis.caller import Caller
 from chassis.grants import Grant, grant_id
 from chassis.message import Message, Times, message_id
+from chassis.slots import Slot
 from contracts.escrow import Held, Refunded, Released
 from contracts.money import Money
 from services.order import commands, service, store
