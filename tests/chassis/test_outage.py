@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from chassis.caller import Command
-from chassis.db import OUTAGE
+from chassis.db import OUTAGE, is_outage
 from chassis.decision import Instruction
 from chassis.desk import Unavailable
 from chassis.service import Service
@@ -58,6 +58,34 @@ async def jar(service: Service) -> str:
 
 async def there_are(service: Service, jar: str, coins: int) -> bool:
     return await toy.coins_in(service, jar) == coins
+
+
+@pytest.mark.parametrize(
+    ("error", "outage"),
+    [
+        (asyncpg.AdminShutdownError(), True),
+        (asyncpg.CannotConnectNowError(), True),
+        (asyncpg.QueryCanceledError(), True),
+        (asyncpg.LockNotAvailableError(), True),
+        (asyncpg.DiskFullError(), True),
+        (asyncpg.TooManyConnectionsError(), True),
+        (asyncpg.ReadOnlySQLTransactionError(), True),
+        (asyncpg.ConnectionDoesNotExistError(), True),
+        (asyncpg.InterfaceError("the pool is closing"), True),
+        (ConnectionResetError(), True),
+        (TimeoutError(), True),
+        (asyncpg.DataError(), False),
+        (asyncpg.CheckViolationError(), False),
+        (asyncpg.UndefinedColumnError(), False),
+        (asyncpg.InsufficientPrivilegeError(), False),
+        (asyncpg.ClientConfigurationError("no such setting"), False),
+        (ValueError(), False),
+        (ZeroDivisionError(), False),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_an_outage_says_nothing_of_the_statement(error: Exception, outage: bool) -> None:
+    assert is_outage(error) is outage
 
 
 async def test_without_a_database_a_command_is_503_in_time(

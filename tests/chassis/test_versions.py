@@ -9,7 +9,6 @@ from prometheus_client import REGISTRY
 
 from chassis import save
 from chassis.decision import StateConflict
-from chassis.desk import Desk
 from chassis.service import Service
 from tests.chassis import toy
 from tests.chassis.toy import BUYER, Add, Make, Open, Pour, Spend, completed, expired, tell_desk
@@ -96,27 +95,31 @@ async def test_jars_poured_to_and_fro_by_two_desks_neither_deadlock_nor_leak(
     assert await service.database.pool.fetchval("SELECT sum(coins) FROM jars") == 400
 
 
-async def test_a_batch_that_lost_a_race_runs_again_with_locks(
-    service: Service, jar: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Between load and save somebody else is quicker, once: the rerun holds the row from load to commit."""
-    locks: list[str] = []
-    decide = Desk._decide
+async def test_a_batch_that_lost_a_race_runs_again_with_locks(service: Service, jar: str) -> None:
+    """Between its load and its save somebody else is quicker: it decides again on what is there then."""
+    pool = service.database.pool
+    loads: list[str] = []
+    taken = [await pool.acquire() for _ in range(4)]
+    for connection in taken:
+        connection.add_query_logger(
+            lambda seen: loads.append(seen.query) if "FROM jars WHERE jar_id" in seen.query else None
+        )
+    async with toy.connected(service.database.url) as other:
+        quicker = other.transaction()
+        await quicker.start()
+        await other.execute("UPDATE jars SET coins = 70, row_version = row_version + 1 WHERE jar_id = $1", jar)
+        for connection in taken:
+            await pool.release(connection)
+        adding = asyncio.create_task(tell_desk(service, Add(BUYER, jar)))
 
-    async def slow(desk: Desk, connection: object, messages: list[object], lock: str) -> object:
-        decided = await decide(desk, connection, messages, lock)  # type: ignore[arg-type]
-        locks.append(lock)
-        if not lock:
-            await service.database.pool.execute("UPDATE jars SET coins = 70, row_version = row_version + 1")
-        else:
-            free = "SELECT jar_id FROM jars FOR UPDATE SKIP LOCKED"
-            assert await service.database.pool.fetchval(free) is None, "the row is locked"
-        return decided
+        async def the_save_waits_for_the_row() -> bool:
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()"
+            return bool(await other.fetchval(waiting))
 
-    monkeypatch.setattr(Desk, "_decide", slow)
-    reply = await tell_desk(service, Add(BUYER, jar))
-    assert reply.body == b'{"coins": 71}', "decided on what was there then"
-    assert locks == ["", " FOR UPDATE"]
+        await toy.eventually(the_save_waits_for_the_row)
+        await quicker.commit()
+        assert (await adding).body == b'{"coins": 71}'
+    assert [query.endswith("FOR UPDATE") for query in loads] == [False, True]
 
 
 async def test_two_desks_that_make_the_same_thing_make_it_once_and_the_second_sees_the_first(
