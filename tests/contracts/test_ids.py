@@ -46,11 +46,11 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("kind", "value"), ACCEPTED)
-def test_an_id_of_the_right_kind_is_taken(kind: Any, value: str) -> None:  # noqa: ANN401
+def test_an_id_of_the_right_kind_is_taken(kind: Any, value: str) -> None:
     assert TypeAdapter(kind).validate_python(value) == value
 
 
 @pytest.mark.parametrize(("kind", "value"), REFUSED)
-def test_an_id_of_another_kind_is_refused(kind: Any, value: str) -> None:  # noqa: ANN401
+def test_an_id_of_another_kind_is_refused(kind: Any, value: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(kind).validate_python(value)

@@ -68,7 +68,7 @@ def test_a_split_by_nothing_is_refused(weights: list[int]) -> None:
 @pytest.mark.parametrize(
     "amount", [1.0, 0.5, float("nan"), float("inf"), "1", "1e3", True, False, None, -1, MONEY_MAX + 1, [1]]
 )
-def test_money_is_a_whole_number_of_minor_units_and_nothing_else(amount: Any) -> None:  # noqa: ANN401
+def test_money_is_a_whole_number_of_minor_units_and_nothing_else(amount: Any) -> None:
     with pytest.raises(ValidationError):
         Money.model_validate({"amount": amount, "currency": "CNY"})
 
@@ -80,7 +80,7 @@ def test_money_on_the_wire_is_no_looser(amount: str) -> None:
 
 
 @pytest.mark.parametrize("currency", ["cny", "CN", "CNYX", "", " CNY", "CNY\n", None, 156])
-def test_a_currency_is_three_capital_letters(currency: Any) -> None:  # noqa: ANN401
+def test_a_currency_is_three_capital_letters(currency: Any) -> None:
     with pytest.raises(ValidationError):
         Money.model_validate({"amount": 1, "currency": currency})
 

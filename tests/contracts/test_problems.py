@@ -10,17 +10,67 @@ import pytest
 from contracts.problems import LANGUAGES, codes, text
 
 PROMISED = frozenset(
-    """
-    invalid_request malformed_json not_found method_not_allowed not_acceptable unsupported_media_type body_too_large
-    unauthenticated token_expired forbidden wrong_role idempotency_key_missing idempotency_key_reused
-    if_match_required version_stale not_yet_known overloaded unavailable upstream_unavailable internal_error
-    deadline_exceeded request_in_flight state_conflict sold_out price_changed values_missing offer_withdrawn
-    merchant_not_open partnership_not_active recipient_invalid touch_invalid link_expired own_purchase rail_exceeded
-    payment_closed amount_mismatch checkout_closed already_paid too_late tracking_final already_member already_staff
-    last_owner code_invalid code_expired too_many_attempts session_revoked key_expired scope_missing sandbox_only
-    signature_invalid duplicate_name currency_mismatch application_exists not_an_angel clock_backwards limit_reached
-    provider_unavailable personal_data_gone
-""".split()
+    [
+        "invalid_request",
+        "malformed_json",
+        "not_found",
+        "method_not_allowed",
+        "not_acceptable",
+        "unsupported_media_type",
+        "body_too_large",
+        "unauthenticated",
+        "token_expired",
+        "forbidden",
+        "wrong_role",
+        "idempotency_key_missing",
+        "idempotency_key_reused",
+        "if_match_required",
+        "version_stale",
+        "not_yet_known",
+        "overloaded",
+        "unavailable",
+        "upstream_unavailable",
+        "internal_error",
+        "deadline_exceeded",
+        "request_in_flight",
+        "state_conflict",
+        "sold_out",
+        "price_changed",
+        "values_missing",
+        "offer_withdrawn",
+        "merchant_not_open",
+        "partnership_not_active",
+        "recipient_invalid",
+        "touch_invalid",
+        "link_expired",
+        "own_purchase",
+        "rail_exceeded",
+        "payment_closed",
+        "amount_mismatch",
+        "checkout_closed",
+        "already_paid",
+        "too_late",
+        "tracking_final",
+        "already_member",
+        "already_staff",
+        "last_owner",
+        "code_invalid",
+        "code_expired",
+        "too_many_attempts",
+        "session_revoked",
+        "key_expired",
+        "scope_missing",
+        "sandbox_only",
+        "signature_invalid",
+        "duplicate_name",
+        "currency_mismatch",
+        "application_exists",
+        "not_an_angel",
+        "clock_backwards",
+        "limit_reached",
+        "provider_unavailable",
+        "personal_data_gone",
+    ]
 )
 
 

@@ -60,7 +60,7 @@ class Baked(Fact):
     eaten_by: PersonId | None
 
 
-def _changed(**fields: Any) -> type[Fact]:  # noqa: ANN401  (field definitions of any kind)
+def _changed(**fields: Any) -> type[Fact]:
     return create_model("Baked", __base__=Baked, **fields)
 
 

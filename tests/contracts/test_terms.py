@@ -9,7 +9,7 @@ from contracts.samples.story import GOODS, MERCHANT, PARTNER
 from contracts.terms import ROLES, LineTerms, Terms
 
 
-def _share(role: str, bps: Any, payee: str | None = None, matures: str = "release") -> dict[str, Any]:  # noqa: ANN401
+def _share(role: str, bps: Any, payee: str | None = None, matures: str = "release") -> dict[str, Any]:
     return {"role": role, "payee": payee, "bps": bps, "matures": matures}
 
 

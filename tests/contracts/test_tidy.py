@@ -46,7 +46,7 @@ def _speaking(node: dict[str, Any], definitions: dict[str, Any], path: str) -> l
 
 
 @pytest.mark.parametrize("entry", CATALOGUE.values(), ids=CATALOGUE.keys())
-def test_no_field_type_can_carry_personal_data(entry: Any) -> None:  # noqa: ANN401  (parametrized)
+def test_no_field_type_can_carry_personal_data(entry: Any) -> None:
     schema = schema_of(entry.fact)
     assert _speaking(schema, schema.get("$defs", {}), entry.fact.type) == []
 
@@ -75,14 +75,14 @@ def test_the_guard_sees_free_text_wherever_it_hides() -> None:
     assert _speaking(schema, schema["$defs"], "") == [".nickname", ".pages[].text", ".anything", ".size"]
 
 
-def _lists(node: Any) -> list[dict[str, Any]]:  # noqa: ANN401  (JSON)
+def _lists(node: Any) -> list[dict[str, Any]]:
     parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     here = [node] if isinstance(node, dict) and node.get("type") == "array" else []
     return here + [found for part in parts for found in _lists(part)]
 
 
 @pytest.mark.parametrize("entry", CATALOGUE.values(), ids=CATALOGUE.keys())
-def test_every_list_has_an_end(entry: Any) -> None:  # noqa: ANN401  (parametrized)
+def test_every_list_has_an_end(entry: Any) -> None:
     assert all("maxItems" in found for found in _lists(schema_of(entry.fact)))
 
 
