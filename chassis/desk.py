@@ -37,6 +37,10 @@ NOT_YET_WAIT_SECONDS = 2.0
 RETRY_EARLY_SECONDS = 0.2
 RETRY_OUTAGE_SECONDS = 0.2
 SLEEPING_MAX = 10_000
+LOOK_AGAIN_SECONDS = 0.25
+LOOK_AGAIN_SECONDS_MAX = 1.0
+WAITERS_MAX = 1_000
+"""So many requests may wait for a change; whoever comes then is told how things are, and asks again."""
 
 log = structlog.get_logger("desk")
 
@@ -100,6 +104,7 @@ class Desk:
         self._sleeping = Sleepers(SLEEPING_MAX)
         self._poisoned: frozenset[str] = frozenset()
         self._watchers: dict[str, list[asyncio.Event]] = defaultdict(list)
+        self._waiters = 0
         self._task: asyncio.Task[None] | None = None
         self._busy = False
         self.closed = False
@@ -224,10 +229,14 @@ class Desk:
     async def until(
         self, kind: type, key: str, read: Callable[[], Awaitable[Any]], ok: Callable[[Any], bool], wait_s: float
     ) -> Any:
-        """Read until `ok`, woken by changes of the aggregate; the last value read after `wait_s` seconds at most."""
-        give_up_at = time.monotonic() + wait_s
+        """Read until `ok`, woken by changes of the aggregate; the last value read after `wait_s` seconds at most, or
+        the first one where too many wait already."""
+        if self._waiters >= WAITERS_MAX:
+            return await read()
+        give_up_at, look_again_s = time.monotonic() + wait_s, LOOK_AGAIN_SECONDS
         name, event = key_name(kind, key), asyncio.Event()
         self._watchers[name].append(event)
+        self._waiters += 1
         try:
             while True:
                 event.clear()
@@ -235,12 +244,13 @@ class Desk:
                 left = give_up_at - time.monotonic()
                 if ok(value) or left <= 0:
                     return value
-                # Another replica may have made the change: look again now and then.
+                # Another replica may have made the change: look again now and then, and more seldom each time.
                 try:
-                    await asyncio.wait_for(event.wait(), min(left, 0.25))
+                    await asyncio.wait_for(event.wait(), min(left, look_again_s))
                 except TimeoutError:
-                    continue
+                    look_again_s = min(2 * look_again_s, LOOK_AGAIN_SECONDS_MAX)
         finally:
+            self._waiters -= 1
             self._watchers[name].remove(event)
             if not self._watchers[name]:
                 del self._watchers[name]
