@@ -55,13 +55,22 @@ class Operation:
         """The members that its body may have, in any of its forms."""
         return frozenset(name for form in self._forms(self.body or {}) for name in form.get("properties", {}))
 
+    def declared_at(self, at: Path) -> frozenset[str]:
+        """The same of an object inside its body."""
+        forms = list(self._forms(self.body or {}))
+        for key in at:
+            inner = [form.get("items" if isinstance(key, int) else "properties", {}) for form in forms]
+            within = inner if isinstance(key, int) else [each.get(key, {}) for each in inner]
+            forms = [form for schema in within for form in self._forms(schema)]
+        return frozenset(name for form in forms for name in form.get("properties", {}))
+
     def answered(self) -> frozenset[str]:
         """The members of its answers, however deep."""
         return frozenset(name for schema in self.answers for name in self._members(schema, ()))
 
     def integers(self) -> dict[Path, Schema]:
         """Where its body has integers: path -> schema. 0 stands for the first of a list."""
-        return dict(self._integers(self.body or {}, ()))
+        return dict(self._integers(self.body or {}, (), ()))
 
     def _resolved(self, schema: Schema) -> Schema:
         while "$ref" in schema:
@@ -86,14 +95,16 @@ class Operation:
             if "items" in form:
                 yield from self._members(form["items"], (*inside, id(form)))
 
-    def _integers(self, schema: Schema, at: Path) -> Iterator[tuple[Path, Schema]]:
+    def _integers(self, schema: Schema, at: Path, inside: tuple[int, ...]) -> Iterator[tuple[Path, Schema]]:
         for form in self._forms(schema):
+            if id(form) in inside:
+                continue
             if form.get("type") == "integer":
                 yield at, form
             for name, member in form.get("properties", {}).items():
-                yield from self._integers(member, (*at, name))
+                yield from self._integers(member, (*at, name), (*inside, id(form)))
             if "items" in form:
-                yield from self._integers(form["items"], (*at, 0))
+                yield from self._integers(form["items"], (*at, 0), (*inside, id(form)))
 
 
 def operations(whole: Schema) -> dict[str, Operation]:
