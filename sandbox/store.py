@@ -50,6 +50,8 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # It holds the addresses of pay pages, and knowing one is the permission: for its owner alone.
+        path.touch(mode=0o600)
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.row_factory = sqlite3.Row
         # synchronous=normal: a killed process loses nothing; only a power cut may take the last moments of a sandbox.
