@@ -119,9 +119,7 @@ class LocalBus:
             loop.start()
 
     async def stop(self) -> None:
-        """The desk leaves the hall, so that nobody takes what it no longer hears for heard."""
-        if self._desk and self._hall.desks.get(self._desk.service) is self._desk:
-            del self._hall.desks[self._desk.service]
+        """The desk stays in the hall, closed: as long as it is the one that must hear, nothing counts as heard."""
         for loop in self._loops:
             await loop.stop()
         with suppress(*OUTAGE, asyncpg.PostgresError):

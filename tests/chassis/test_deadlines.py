@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chassis.decision import Applied
+from chassis.decision import Applied, Ignored
 from chassis.moment import Moment
 from chassis.service import Service
 from chassis.touches import ask
@@ -41,7 +41,12 @@ async def test_what_is_not_due_does_not_fire(service: Service) -> None:
 
 
 async def test_two_sweepers_fire_a_deadline_once(url: str) -> None:
-    async with toy.build(url) as one, toy.build(url, "order") as two:
+    def ring_unasked(jar: Jar, command: Ring, at: Moment) -> Applied:
+        """Without looking whether it has rung already: the message's id alone keeps it from ringing twice."""
+        return toy.rung(jar, command, at)
+
+    asked = {**toy.ASKED, Ring: ask(ring_unasked, toy.JAR)}
+    async with toy.build(url, asked=asked) as one, toy.build(url, "order", asked=asked) as two:
         jars = [await armed(one, PAST) for _ in range(20)]
         await asyncio.gather(*(each.deadlines.sweep() for each in (one, two) for _ in range(3)))
         await toy.eventually(lambda: all_rung(one, jars))
@@ -96,3 +101,22 @@ async def test_a_deadline_with_a_bug_is_tried_again_but_does_not_crowd_out_the_o
         service.deadlines._under_way.clear()
         bad_one = bad.pop()
         await toy.eventually(lambda: rung(service, bad_one))
+
+
+async def test_a_deadline_that_was_ignored_fires_when_it_is_time_after_all(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it is swept in the instant in which something pauses it, and resumes with the same due time."""
+    monkeypatch.setattr("chassis.deadlines.AGAIN_AFTER_SECONDS", 0.0)
+    paused = True
+
+    def ring(jar: Jar, command: Ring, at: Moment) -> Applied | Ignored:
+        return Ignored("paused") if paused else toy.ring(jar, command, at)
+
+    async with toy.build(url, asked={**toy.ASKED, Ring: ask(ring, toy.JAR)}) as service:
+        jar = await armed(service, PAST)
+        await asyncio.sleep(0.4)
+        assert await rung(service, jar) is None
+        paused = False
+        await toy.eventually(lambda: rung(service, jar))
+        assert await toy.coins_in(service, jar) == 1

@@ -226,3 +226,24 @@ async def test_a_service_that_touches_what_it_does_not_keep_does_not_start(url: 
     asked = {**toy.ASKED, Add: ask(toy.add, maybe(toy.Mark, "jar_id"))}
     with pytest.raises(TypeError, match="Add touches Mark"):
         toy.build(url, asked=asked)
+
+
+async def test_what_turns_out_to_be_poison_while_the_poison_is_read_is_not_forgotten(service: Service) -> None:
+    jar = toy.a_jar()
+    await hear(service, expired(jar))
+    await service.parked.stop()
+    fetch = service.database.pool.fetch
+
+    async def slow(sql: str) -> "list[asyncpg.Record]":
+        rows = await fetch(sql)
+        await hear(service, cancelled(jar, "bug"))
+        return rows
+
+    class Slow:
+        def __getattr__(self, name: str) -> Any:
+            return slow if name == "fetch" else getattr(service.database.pool, name)
+
+    service.desk.pool = Slow()  # type: ignore[assignment]
+    await service.desk.learn_poison()
+    await hear(service, completed(jar))
+    assert await toy.coins_in(service, jar) == 0

@@ -53,11 +53,12 @@ class Counted(Database):
 
     read_count = 0
     fails_with: Exception | None = None
+    takes_seconds = 0.0
 
     async def read(self, sql: str, *values: object) -> "list[asyncpg.Record]":
         self.read_count += 1
+        await asyncio.sleep(self.takes_seconds)
         if self.fails_with:
-            await asyncio.sleep(0)
             raise self.fails_with
         return await super().read(sql, *values)
 
@@ -77,6 +78,16 @@ async def test_a_window_reads_once_for_all_who_ask_meanwhile(database: Counted, 
     found = await asyncio.gather(*(WINDOW.read(database, jar) for jar in [*jars, "none"] * 20))
     assert [row and row["coins"] for row in found] == [0, 1, 2, 3, 4, None] * 20
     assert database.read_count <= 2
+
+
+async def test_whoever_asks_while_a_read_is_under_way_shares_the_next_one(database: Counted, jars: list[str]) -> None:
+    database.takes_seconds = 0.05
+    readers = []
+    for n in range(50):
+        readers.append(asyncio.create_task(WINDOW.read(database, jars[n % 5])))
+        await asyncio.sleep(0)
+    await asyncio.gather(*readers)
+    assert database.read_count == 2
 
 
 async def test_a_window_that_has_answered_answers_again(database: Counted, jars: list[str]) -> None:

@@ -34,3 +34,13 @@ async def test_old_mail_is_purged_and_what_waits_is_not() -> None:
             "SELECT type FROM outbox UNION ALL SELECT source FROM inbox UNION ALL SELECT id FROM instructions"
         )
         assert {row[0] for row in left} == {"young", "a day behind the outbox", "i2"}
+
+
+async def test_a_round_ends_only_when_nothing_old_is_left() -> None:
+    async with running("escrow") as service:
+        await service.retention.stop()
+        await service.database.pool.execute(
+            "INSERT INTO outbox (id, type, subject, sequence, body, at, sent_at) SELECT gen_random_uuid(), 'old', 's', n,"
+            " '{}', now() - interval '40 days', now() - interval '40 days' FROM generate_series(1, 25000) AS n"
+        )
+        assert await service.retention.purge() == 25_000

@@ -210,8 +210,10 @@ def arm(jar: Jar, command: Arm, at: Moment) -> Applied:
 
 def ring(jar: Jar, command: Ring, at: Moment) -> Applied | Ignored:
     """A deadline takes effect at its due time, however late it is swept."""
-    if jar.ring_at != command.due_at or jar.rung_at:
-        return Ignored("not_armed")
+    return Ignored("not_armed") if jar.ring_at != command.due_at or jar.rung_at else rung(jar, command, at)
+
+
+def rung(jar: Jar, command: Ring, at: Moment) -> Applied:
     jar, row = added(jar, 1, at)
     return Applied((replace(jar, rung_at=command.due_at), row), reason="rung")
 
