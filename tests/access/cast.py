@@ -132,7 +132,7 @@ class House:
 
 async def play(house: House) -> None:
     """Both stories, and the roles of the matrix."""
-    house.ours, house.theirs = [await _story(house, side) for side in ("ours", "theirs")]
+    house.ours, house.theirs = await story(house), await story(house)
     people = house.ours.people
     named = ("buyer", "owner", "staff", "pickup", "partner", "member", "angel", "key", "bare")
     house.roles = {
@@ -144,14 +144,16 @@ async def play(house: House) -> None:
     await house.settled()
 
 
-async def _story(house: House, side: str) -> Story:
-    story = Story(house)
+async def story(house: House, *, alone: frozenset[str] = frozenset()) -> Story:
+    """A story from its beginning; who is `alone` is one person in several roles."""
+    made = Story(house)
+    somebody = await house.person("somebody") if alone else None
     for role in ("owner", "staff", "pickup", "partner", "member", "angel", "buyer"):
-        story.people[role] = await house.person(role)
+        made.people[role] = somebody if somebody and role in alone else await house.person(role)
     for scene in (_merchant, _agreement, _tribe, _goods, _keys, _purchase):
-        await scene(story)
+        await scene(made)
     await house.settled()
-    return story
+    return made
 
 
 async def _merchant(story: Story) -> None:
