@@ -9,7 +9,7 @@ an outage blames nobody, and the same batch runs again.
 import asyncio
 import secrets
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -31,16 +31,13 @@ from chassis.slots import Key, key_name, names_json, touched
 from chassis.store import Keyed, Store
 from chassis.touches import Handler
 from chassis.transaction import Decided, decide_and_save
+from chassis.watch import Watchers
 
 RERUNS_MAX = 5
 NOT_YET_WAIT_SECONDS = 2.0
 RETRY_EARLY_SECONDS = 0.2
 RETRY_OUTAGE_SECONDS = 0.2
 SLEEPING_MAX = 10_000
-LOOK_AGAIN_SECONDS = 0.25
-LOOK_AGAIN_SECONDS_MAX = 1.0
-WAITERS_MAX = 1_000
-"""So many requests may wait for a change; whoever comes then is told how things are, and asks again."""
 
 log = structlog.get_logger("desk")
 
@@ -103,8 +100,7 @@ class Desk:
         self._retry_early_at = 0.0
         self._sleeping = Sleepers(SLEEPING_MAX)
         self._poisoned: frozenset[str] = frozenset()
-        self._watchers: dict[str, list[asyncio.Event]] = defaultdict(list)
-        self._waiters = 0
+        self._watchers = Watchers()
         self._task: asyncio.Task[None] | None = None
         self._busy = False
         self.closed = False
@@ -231,29 +227,7 @@ class Desk:
     ) -> Any:
         """Read until `ok`, woken by changes of the aggregate; the last value read after `wait_s` seconds at most, or
         the first one where too many wait already."""
-        if self._waiters >= WAITERS_MAX:
-            return await read()
-        give_up_at, look_again_s = time.monotonic() + wait_s, LOOK_AGAIN_SECONDS
-        name, event = key_name(kind, key), asyncio.Event()
-        self._watchers[name].append(event)
-        self._waiters += 1
-        try:
-            while True:
-                event.clear()
-                value = await read()
-                left = give_up_at - time.monotonic()
-                if ok(value) or left <= 0:
-                    return value
-                # Another replica may have made the change: look again now and then, and more seldom each time.
-                try:
-                    await asyncio.wait_for(event.wait(), min(left, look_again_s))
-                except TimeoutError:
-                    look_again_s = min(2 * look_again_s, LOOK_AGAIN_SECONDS_MAX)
-        finally:
-            self._waiters -= 1
-            self._watchers[name].remove(event)
-            if not self._watchers[name]:
-                del self._watchers[name]
+        return await self._watchers.until(key_name(kind, key), read, ok, wait_s)
 
     @property
     def quiet(self) -> bool:
@@ -490,8 +464,7 @@ class Desk:
     def _notify(self, changed: set[Key]) -> None:
         for kind, key in changed:
             name = key_name(kind, key)
-            for event in self._watchers.get(name, ()):
-                event.set()
+            self._watchers.wake(name)
             self._again([*self._early.wake(name), *self._sleeping.wake(name)])
 
     def _again(self, messages: Sequence[Message]) -> None:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from chassis import desk
+from chassis import watch
 from chassis.service import Service
 from tests.chassis import toy
 from tests.chassis.toy import BUYER, Jar, Open, tell_desk
@@ -23,7 +23,7 @@ class Look:
 
 
 async def test_a_change_wakes_whoever_waits_for_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "LOOK_AGAIN_SECONDS", 60.0)
+    monkeypatch.setattr(watch, "LOOK_AGAIN_SECONDS", 60.0)
     jar, look = toy.a_jar(), Look()
     waiting = asyncio.create_task(service.desk.until(Jar, jar, look, lambda seen: seen == 2, 60))
     await asyncio.sleep(0.05)
@@ -42,7 +42,7 @@ async def test_waiting_in_vain_is_looking_less_and_less_often(service: Service) 
 async def test_where_too_many_wait_the_next_one_is_answered_at_once(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desk, "WAITERS_MAX", 1)
+    monkeypatch.setattr(watch, "WAITERS_MAX", 1)
     jar, look = toy.a_jar(), Look()
     first = asyncio.create_task(service.desk.until(Jar, jar, Look(), lambda _: False, 5))
     await asyncio.sleep(0)
