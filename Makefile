@@ -40,7 +40,7 @@ schemas: .venv/.ready  ## write the JSON schemas of all facts anew from contract
 
 .PHONY: test
 test: check  ## everything that must hold before a change lands: check, then all tests
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n auto --dist loadfile
 
 .PHONY: check
 check: .venv/.ready-to-test  ## style, types, layers, dependencies
