@@ -30,6 +30,20 @@ serve: .venv/.ready  ## all services, the gateway and the sandbox payment provid
 verify: .venv/.ready  ## prove every invariant on the data of the last run, each ok or violated
 	$(PYTHON) -m onebox verify
 
+.PHONY: up
+up:  ## the same as separate processes, with RabbitMQ between them: needs Docker with compose
+	docker compose up --detach --build --wait
+	@echo "Buluo       http://127.0.0.1:$${GATEWAY_PORT:-8000}    docker compose run --rm story"
+	@echo "Prometheus  http://127.0.0.1:$${PROMETHEUS_PORT:-9090}"
+
+.PHONY: down
+down:  ## stop what `make up` started; what it wrote stays
+	docker compose --profile '*' down
+
+.PHONY: logs
+logs:  ## what the processes of `make up` say, until Ctrl-C
+	docker compose logs --follow --tail 100
+
 .PHONY: migrate
 migrate: .venv/.ready  ## bring every service's database to the newest schema
 	$(PYTHON) -m onebox migrate

@@ -7,4 +7,4 @@ import sys
 port, path = int(sys.argv[1]), sys.argv[2]
 with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
     connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-    sys.exit(0 if connection.recv(64).startswith(b"HTTP/1.1 200") else 1)
+    sys.exit(0 if connection.recv(64).split(b" ")[1:2] == [b"200"] else 1)

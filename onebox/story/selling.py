@@ -72,8 +72,9 @@ async def confirmed_by_the_buyer(stage: Stage) -> None:
 
 
 async def ship(stage: Stage, order_id: str) -> None:
-    """The seller ships as soon as the money is known to be held, and says when it has arrived."""
+    """The seller ships as soon as the order is known to be paid, and says when it has arrived."""
     owner = stage.people["merchant"]
+    await paid(owner, order_id)  # Escrow says `held` first; the order hears it a moment later.
     shipment = await owner.post(f"/v1/orders/{order_id}/shipments", {"carrier": "sf", "tracking": "SF1234567890"})
     await stage.timeline.step(owner.name, Words("发货", "ships"))
     await owner.patch(f"/v1/shipments/{shipment['id']}", {"delivered": True}, shipment["version"])

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = ("contracts", "chassis", "services", "gateway", "onebox", "sandbox", "bench")
+PRODUCT = ("contracts", "chassis", "services", "gateway", "onebox", "sandbox", "deploy", "bench")
 """The packages that run. A folder that is not there yet has no files."""
 HIDDEN_BUT_OURS = frozenset({".ci", ".github", ".importlinter", ".gitignore", ".gitattributes", ".python-version"})
 MADE = frozenset({"__pycache__", "schemathesis-report", "node_modules"})

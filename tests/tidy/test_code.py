@@ -69,6 +69,9 @@ ENTRY_POINTS = (
         "contracts.publish": "`python -m contracts.publish` writes the schemas",
         "chassis.migrations.env": "alembic runs it",
         "chassis.migrate": "run at start, and by hand for a new migration",
+        "deploy.keys": "docker-compose.yml runs it before anything else",
+        "deploy.books": "`docker compose run --rm verify`",
+        "deploy.healthy": "every container's health check",
     }
     | {
         f"{folder.replace('/', '.')}.{name}": f"{starter} imports it by the service's name"
