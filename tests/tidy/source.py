@@ -7,7 +7,18 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("contracts", "chassis", "services", "gateway", "onebox", "sandbox", "deploy", "bench")
 """The packages that run. A folder that is not there yet has no files."""
-HIDDEN_BUT_OURS = frozenset({".ci", ".github", ".importlinter", ".gitignore", ".gitattributes", ".python-version"})
+HIDDEN_BUT_OURS = frozenset(
+    {
+        ".ci",
+        ".github",
+        ".importlinter",
+        ".gitignore",
+        ".gitattributes",
+        ".python-version",
+        ".env.example",
+        ".dockerignore",
+    }
+)
 MADE = frozenset({"__pycache__", "schemathesis-report", "node_modules"})
 
 
