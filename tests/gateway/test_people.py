@@ -172,23 +172,6 @@ async def test_what_is_no_longer_the_sellers_to_see_is_not_repeated_either() -> 
         assert (await seller.post("/v1/disclosures", json=body, headers=given)).status_code == 404
 
 
-@pytest.mark.parametrize(("scope", "status"), [("orders:read", 403), ("orders:write", 201)])
-async def test_a_key_that_may_only_read_orders_is_shown_nobodys_address(scope: str, status: int) -> None:
-    """Whoever is shown it is to ship there: it takes the scope that shipping takes."""
-    async with world() as here, here.someone() as buyer, here.someone() as owner:
-        recipient = (await buyer.post("/v1/recipients", json=RECIPIENT, headers=key())).json()
-        order_id, party = support.new_id("ord"), support.new_id("mch")
-        await here.appoint(party, owner.person_id)
-        here.standins["order"].answers[f"/v1/orders/{order_id}"] = lambda _: Response(
-            json.dumps({"seller": party, "recipient_id": recipient["id"]}), media_type="application/json"
-        )
-        asked = {"party_id": party, "scopes": [scope], "expires_at": "2099-01-01T00:00:00Z"}
-        secret = (await owner.post("/v1/api-keys", json=asked, headers=key())).json()["secret"]
-        async with here.anyone(authorization=f"Bearer {secret}") as machine:
-            body = {"order_id": order_id, "purpose": "shipping"}
-            assert (await machine.post("/v1/disclosures", json=body, headers=key())).status_code == status
-
-
 async def test_an_erased_recipient_is_gone_for_the_seller_too() -> None:
     async with world() as here, here.someone() as buyer, here.someone() as seller:
         buyer.seller_person = seller.person_id
