@@ -19,7 +19,7 @@ from chassis.bus.local import LocalBus
 from chassis.message import Delivery
 from chassis.save import Save
 from onebox.__main__ import app
-from onebox.provider import _die_with_parent
+from onebox.provider import die_with_parent
 from onebox.world import PACKAGES
 
 for package in PACKAGES.values():
@@ -39,7 +39,7 @@ def fork(
 
 
 def _run(arguments: Sequence[str], log: Path, trap: str | None, mutant: str | None) -> None:
-    _die_with_parent()
+    die_with_parent()
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
