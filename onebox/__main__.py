@@ -21,6 +21,7 @@ from onebox.verify import verify_world
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 STATE = Path(".buluo")
+DEMO_MARK = "made-by-demo"
 Folder = Annotated[Path, typer.Option(help="where the world keeps its databases and secrets")]
 
 
@@ -41,14 +42,25 @@ def _quiet_logs(folder: Path) -> None:
     )
 
 
+def _make_fresh(folder: Path) -> None:
+    """An empty folder. Only what an earlier demo left is thrown away: anything else may be somebody's."""
+    its_own = folder == STATE / "demo" or (folder / DEMO_MARK).exists()
+    if folder.exists() and any(folder.iterdir()) and not its_own:
+        print(f"{folder} holds something that no demo made: name a folder that is empty or not there", file=sys.stderr)
+        raise typer.Exit(2)
+    remove(folder / "postgres")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / DEMO_MARK).touch()
+
+
 @app.command()
 def demo(
     folder: Folder = STATE / "demo",
     language: Annotated[Language | None, typer.Option(help="of the timeline; by locale if not given")] = None,
 ) -> None:
     """Play the story of a tribe through the public API in a fresh world, then verify the books."""
-    remove(folder / "postgres")
-    shutil.rmtree(folder, ignore_errors=True)
+    _make_fresh(folder)
     _quiet_logs(folder)
 
     async def run() -> int:
