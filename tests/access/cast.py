@@ -237,7 +237,8 @@ async def _content(story: Story, author: Someone) -> str:
 
 
 async def _keys(story: Story) -> None:
-    for role, scopes in (("key", SCOPES), ("bare", ["media:read"])):
+    reading = [scope for scope in SCOPES if scope.endswith(":read")]
+    for role, scopes in (("key", SCOPES), ("reader", reading), ("bare", ["media:read"])):
         made = await _api_key(story, scopes)
         story.people[role] = Someone(role, story.house.door, made["secret"])
         story.things["api_key"] = made["id"]

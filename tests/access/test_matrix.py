@@ -10,7 +10,7 @@ from tests.access.cast import House
 from tests.access.conftest import Walked
 from tests.access.document import Operation
 from tests.access.matrix import RELATIONS, ROLES, ROWS
-from tests.access.walk import wrong
+from tests.access.walk import ask_cell, request, seen, wrong
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -71,6 +71,33 @@ async def test_no_key_is_let_in_without_its_scope() -> None:
     """What the bare key may, anyone may."""
     for row in ROWS.values():
         assert ("bare" in row.let_in) <= ("anyone" in row.let_in), row.name
+
+
+async def test_a_key_that_may_only_read_changes_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every `:read` scope it sees what the key with all scopes sees, and does what the bare key does."""
+    monkeypatch.setitem(house.roles, "key", house.ours.reader)
+    found = []
+    for row in ROWS.values():
+        expected = row.cells["key" if CALLS[row.name].method == "GET" else "bare"].rstrip("!")
+        found.append(await ask_cell(house, row, "key", "ours", expected))
+    assert wrong(found) == []
+
+
+async def test_whoever_was_dismissed_is_a_stranger_again(house: House) -> None:
+    """A role ends for every service as soon as the fact is heard, with the session that is still open."""
+    ours, clerk = house.ours, await house.person("clerk")
+    path = f"/v1/staff/{ours['merchant']}/{clerk.person_id}"
+    rows = [
+        ROWS[name] for name in ("list_orders/sold", "get_order", "get_hold", "get_attribution", "create_stock_movement")
+    ]
+    for version, role in enumerate(("staff", None)):
+        await ours.owner.done("PUT", path, {"role": role}, version)
+        await house.settled()
+        for row in rows:
+            expected = row.cells["staff" if role else "stranger"]
+            with house.later():
+                answer = await request(clerk, CALLS[row.name], ours.things, 1)
+            assert seen(CALLS[row.name], answer, ours.things) == expected, f"{row.name}: {answer}"
 
 
 async def test_the_cast_is_who_the_roles_say(house: House) -> None:

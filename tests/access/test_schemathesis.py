@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -57,7 +58,7 @@ class Fuzz:
         found = [each.ok() for each in schema.get_all_operations()]
         self.operations = {operation.definition.raw["operationId"]: operation for operation in found}
         self.url = house.world.url
-        self.person = own.owner
+        self.own, self.person = own, own.owner
         self.session = requests.Session()
         self.answers = Counter[tuple[str, int]]()
         self._known: dict[str, list[str]] = {}
@@ -143,3 +144,16 @@ async def test_schemathesis_came_through_the_doors(fuzz: Fuzz) -> None:
     """Refusals alone would prove little: most operations have also done what they are for."""
     done = {operation for operation, status in fuzz.answers if status < 300}
     assert len(done) > len(OPERATIONS) / 2, sorted(set(OPERATIONS) - done)
+
+
+@pytest.mark.parametrize("spoiled", ["404 is not documented", "version is text"])
+async def test_schemathesis_is_seen_to_fail(house: House, fuzz: Fuzz, spoiled: str) -> None:
+    whole = (await house.door.call("GET", "/openapi.json")).json
+    if spoiled == "version is text":
+        whole["components"]["schemas"]["OfferOut"]["properties"]["version"] = {"type": "string"}
+    else:
+        del whole["paths"]["/v1/offers/{offer_id}"]["get"]["responses"]["404"]
+    wrong = Fuzz(house, whole, fuzz.own)
+    with pytest.raises(FailureGroup):
+        await asyncio.to_thread(wrong.ask, wrong.operations["get_offer"], None)
+    wrong.session.close()

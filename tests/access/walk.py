@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.access.calls import CALLS, Call, filled
-from tests.access.cast import MAKERS, House, Someone, Story, unborn
+from tests.access.cast import MAKERS, House, Someone, unborn
 from tests.access.door import Answer
 from tests.access.matrix import LET_IN, ROLES, Row
 
@@ -42,7 +42,7 @@ async def walk(house: House, row: Row, *, spending: bool = True) -> list[Cell]:
         for whose, expected in _expected(row, role).items():
             spends = CALLS[row.name].method != "GET" and expected in LET_IN
             if spending or not spends:
-                cells.append(await _ask(house, row, role, whose, expected))
+                cells.append(await ask_cell(house, row, role, whose, expected))
     return cells + _alike(cells)
 
 
@@ -64,7 +64,8 @@ def _expected(row: Row, role: str) -> dict[str, str]:
     return found
 
 
-async def _ask(house: House, row: Row, role: str, whose: str, expected: str) -> Cell:
+async def ask_cell(house: House, row: Row, role: str, whose: str, expected: str) -> Cell:
+    """One cell: what this role asks of whose thing, with a thing of its own where it would be spent."""
     call, someone = CALLS[row.name], house.roles[role]
     story = house.theirs if whose == "theirs" else house.ours
     things = dict(story.things)
@@ -77,7 +78,7 @@ async def _ask(house: House, row: Row, role: str, whose: str, expected: str) -> 
     version = await _version(someone, call, things) if expected == "ok" else call.version
     with house.later():
         answer = await request(someone, call, things, version)
-    return Cell(row.name, role, whose, expected, answer, _seen(call, expected, answer, things))
+    return Cell(row.name, role, whose, expected, answer, seen(call, answer, things))
 
 
 class _Things(dict[str, str]):
@@ -105,7 +106,8 @@ async def request(
     return await someone.call(call.method, path, query=query, headers=headers, **given)
 
 
-def _seen(call: Call, expected: str, answer: Answer, things: Mapping[str, str]) -> str:
+def seen(call: Call, answer: Answer, things: Mapping[str, str]) -> str:
+    """The answer in the words of the table."""
     if answer.status >= 300:
         return str(answer.status)
     if call.thing:
@@ -134,7 +136,3 @@ def _told(answer: Answer) -> Any:
 
 def wrong(cells: Iterable[Cell]) -> list[str]:
     return [str(cell) for cell in cells if not cell.holds]
-
-
-def story_of(house: House, whose: str) -> Story:
-    return house.theirs if whose == "theirs" else house.ours
