@@ -45,7 +45,8 @@ class Walked:
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def walked(house: House) -> Walked:
-    house.door.heard = heard = []
+    heard: list[tuple[str, Answer]] = []
+    house.door.heard = heard
     try:
         cells = {name: await walk(house, row) for name, row in ROWS.items()}
     finally:
